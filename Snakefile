@@ -1,0 +1,83 @@
+# The one engine: what runs, in what order, and what need not run again. `perturbook build` and `perturbook run` call it.
+# config: tier (smoke, book, full); or page + given + base for a single page with new parameters.
+import json
+import sys
+from pathlib import Path
+
+from perturbook.pages import plan
+from perturbook.pages.table import page as page_of
+
+tier = config.get("tier", "book")
+if "page" in config:
+    chosen = page_of(config["page"])
+    given = {**chosen.parameters_at(tier), **config["given"]}
+    todo = [plan.step(chosen, given, Path(config["base"]), [])]
+else:
+    todo = plan.steps(tier)
+base = Path(config.get("base", plan.folder(tier)))
+
+
+rule all:
+    input:
+        [step.notebook for step in todo] if "page" in config else base / "html",
+
+
+# Drawn once, because several pages need the noise-free means and each would draw them anew.
+for stamp, (name, size, checksum) in plan.simulations(todo, base).items():
+
+    rule:
+        name:
+            "data_" + stamp.stem.replace("-", "_")
+        output:
+            stamp,
+        params:
+            name=name,
+            size=size or "default",
+            checksum=checksum,
+        shell:
+            "{sys.executable} -m perturbook simulate {params.name} {params.size} {output}"
+
+
+for step in todo:
+
+    rule:
+        name:
+            "page_" + step.page.id.replace("-", "_")
+        input:
+            step.inputs,
+        output:
+            notebook=step.notebook,
+            manifest=step.manifest,
+            kept=[directory(step.bundle)] if step.bundle else [],
+        log:
+            base / "logs" / f"{step.page.id}.log",
+        params:
+            id=step.page.id,
+            given=json.dumps(step.given),
+            facts=step.facts,
+            tier=tier,
+        resources:
+            mem_mb=3000,
+            runtime=30,
+        shell:
+            "{sys.executable} -m perturbook page {params.id} {params.tier} {params.given:q} "
+            "{output.notebook} {output.manifest} {log}"
+
+
+if "page" not in config:
+
+    rule book:
+        input:
+            [step.notebook for step in todo],
+            [step.manifest for step in todo],
+            [step.bundle for step in todo if step.bundle],
+            [path for path in sorted(Path("book").rglob("*")) if path.is_file()],
+            "_config.yml",
+            [f"src/perturbook/pages/{name}.py" for name in ("site", "vega", "vega_plugin", "palette")],
+        output:
+            directory(base / "html"),
+        params:
+            pages=json.dumps([(p.id, p.title, p.part) for p in plan.in_tier(tier)]),
+            tier=tier,
+        shell:
+            "{sys.executable} -m perturbook site {params.tier}"

@@ -1,0 +1,5 @@
+"""`python -m perturbook`."""
+
+from perturbook.cli import main
+
+main()

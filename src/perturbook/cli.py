@@ -1,0 +1,195 @@
+"""`perturbook` on the command line. Thin: every verb calls one function of the package."""
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from perturbook.errors import PerturbookError
+
+app = typer.Typer(
+    help="How well can a model predict what a perturbation does to a cell it has not seen? Run, audit and score the pages of the book.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+    rich_markup_mode=None,
+)
+data_app = typer.Typer(
+    help="Public data: list it, fetch it, verify its checksums.", no_args_is_help=True, rich_markup_mode=None
+)
+app.add_typer(data_app, name="data")
+
+Tier = Annotated[str, typer.Option(help="smoke, book or full.")]
+PageId = Annotated[str, typer.Argument(help="Page id, as `perturbook list` shows it.")]
+
+
+@app.command("list")
+def list_pages() -> None:
+    """List the pages of the book: id, tier, notebook, title."""
+    from perturbook.pages.table import pages
+
+    width = max(len(page.id) for page in pages())
+    for page in pages():
+        typer.echo(f"{page.id:{width}}  {page.tier:5}  {page.notebook or 'written':12}  {page.title}")
+
+
+@app.command()
+def run(
+    page: PageId,
+    parameter: Annotated[
+        list[str], typer.Option("--parameter", "-p", help="name=value; repeat for more.")
+    ] = [],  # noqa: B006
+) -> None:
+    """Run one page, with new parameters if given, and say where notebook, bundle and manifest lie."""
+    from perturbook.pages.build import run_page
+    from perturbook.pages.parameters import from_text
+    from perturbook.pages.table import ROOT
+
+    step = run_page(page, from_text(parameter))
+    for name in ("notebook", "bundle", "manifest"):
+        if path := getattr(step, name):
+            typer.echo(f"{name:9} {ROOT / path}")
+
+
+@app.command()
+def build(
+    tier: Tier = "book",
+    cores: Annotated[int, typer.Option(help="Pages that run beside each other.", min=1)] = 2,
+    snakemake: Annotated[list[str], typer.Argument(help="Options for Snakemake, after --.")] = None,
+) -> None:
+    """Fetch the public data, run the notebooks that need it, build the book, and print the path of its first page."""
+    from perturbook.pages import build as builds
+
+    for line in builds.fetch_for(tier):
+        typer.echo(f"Not to be had, so its pages show their deposited results. {line}", err=True)
+    typer.echo(builds.build(tier, cores, tuple(snakemake or ())))
+
+
+@data_app.command("list")
+def data_list() -> None:
+    """List the data sets: name, whether it is here, size, title."""
+    from perturbook import data
+
+    for name, entry in sorted(data.DATASETS.items()):
+        here = "simulated" if entry.synthetic else "here" if data.available(name) else "absent"
+        size = sum(file.size for file in entry.files)
+        typer.echo(f"{name:18} {here:9} {size / 1e6:5.1f} MB  {entry.title}")
+
+
+@data_app.command("fetch")
+def data_fetch(
+    names: Annotated[list[str], typer.Argument(help="Data sets; all when none is named.")] = None,
+) -> None:
+    """Fetch public files by checksum: from the cache, the folder PERTURBOOK_MIRROR, or their public address."""
+    from perturbook import data
+
+    for name in names or sorted(data.DATASETS):
+        for path in data.fetch(name):
+            typer.echo(f"{name}: {path}")
+
+
+@data_app.command("verify")
+def data_verify(
+    names: Annotated[
+        list[str], typer.Argument(help="Data sets; all that are here when none is named.")
+    ] = None,
+) -> None:
+    """Compute the checksums of public files again and compare them with the registry."""
+    from perturbook import data
+
+    for name in names or [
+        n for n, entry in sorted(data.DATASETS.items()) if entry.files and data.available(n)
+    ]:
+        data.verify(name)
+        typer.echo(f"{name}: checksum right")
+
+
+@app.command()
+def audit(
+    page: Annotated[str, typer.Argument(help="Page id; every setting page when none is named.")] = "",
+) -> None:
+    """Make the splits of a setting page and audit them for leaks; ends with an error at the first leak."""
+    from perturbook.pages.study import audit_page
+    from perturbook.pages.table import page as page_of
+    from perturbook.pages.table import pages
+
+    for one in [page_of(page)] if page else [p for p in pages() if p.scored]:
+        for entry in audit_page(one):
+            typer.echo(
+                f"{one.id}  {entry['mode'] or '-'}  {', '.join(entry['held_out'])[:40] or '-'}  {json.dumps(entry['counts'])}"
+            )
+            for check in entry["checks"]:
+                typer.echo(f"    passed  {check}")
+
+
+@app.command()
+def score(
+    bundle: Annotated[Path, typer.Argument(help="A bundle folder, or your own .h5ad of conditions x genes.")],
+    page: Annotated[str, typer.Option(help="Page whose truth your own file is scored against.")] = "",
+    csv: Annotated[Path, typer.Option(help="Also write every value, per condition, to this file.")] = None,
+) -> None:
+    """Score stored predictions beside the floors and the split-half duplicate of their page."""
+    from perturbook.pages.own_bundle import score_beside_floors
+
+    table, scores = score_beside_floors(bundle, page)
+    typer.echo(table.to_string())
+    if csv:
+        scores.to_csv(csv, index=False, na_rep="undefined")
+        typer.echo(f"Every value: {csv}")
+
+
+@app.command()
+def check(
+    update: Annotated[
+        bool, typer.Option("--update", help="Deposit the bundles of the last `build` first.")
+    ] = False,
+) -> None:
+    """Score the deposited bundles in results/ again; fail on any difference, or where a model's source has changed."""
+    from perturbook.pages import deposit
+
+    if update:
+        for path in deposit.update():
+            typer.echo(f"deposited {path}")
+    for line in deposit.check():
+        typer.echo(line)
+
+
+@app.command(hidden=True)
+def page(page: str, tier: str, given: str, notebook: Path, manifest: Path, log: Path) -> None:
+    """Run one page for Snakemake."""
+    from perturbook.pages.execute import execute_page
+
+    execute_page(page, tier, json.loads(given), notebook, manifest, log)
+
+
+@app.command(hidden=True)
+def simulate(name: str, size: str, stamp: Path) -> None:
+    """Draw a simulated screen and its noise-free means into the cache for Snakemake."""
+    from perturbook import data
+
+    cells = data.load(name, size=size)
+    stamp.parent.mkdir(parents=True, exist_ok=True)
+    stamp.write_text(f"{name} {size}: {cells.n_obs} cells x {cells.n_vars} genes, {data.checksum(name)}\n")
+
+
+@app.command(hidden=True)
+def site(tier: str) -> None:
+    """Build the site for Snakemake."""
+    from perturbook.pages.site import build as build_site
+
+    build_site(tier)
+
+
+def main() -> None:
+    """Run the command line; an error of ours is one message and exit code 1, never a traceback."""
+    try:
+        app()
+    except PerturbookError as error:
+        typer.echo(f"perturbook: {error}", err=True)
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,23 @@
+"""Evaluation: stored predictions in, honest numbers out. It knows bundles and no model."""
+
+from perturbook.evaluation.bundle import Bundle, Predicted, read_bundle, write_bundle
+from perturbook.evaluation.metric import METRICS
+from perturbook.evaluation.score import CEILING, compare, score, summarise
+from perturbook.evaluation.truth import Truth, build_truth
+from perturbook.registry import import_files
+
+import_files(__import__(__name__, fromlist=["_"]))
+
+__all__ = [
+    "CEILING",
+    "METRICS",
+    "Bundle",
+    "Predicted",
+    "Truth",
+    "build_truth",
+    "compare",
+    "read_bundle",
+    "score",
+    "summarise",
+    "write_bundle",
+]

@@ -1,0 +1,78 @@
+"""The split-half duplicate: what one half of the measured cells says of the other, by the metric itself."""
+
+from dataclasses import replace
+
+import numpy as np
+
+from perturbook.evaluation.bundle import Predicted
+from perturbook.evaluation.metric import METRICS, View, other_half, view
+from perturbook.evaluation.truth import N_HALVES, Truth
+
+
+def half_view(truth: Truth, split: int) -> View:
+    """Half A of treated cells and controls as the prediction, half B of both as the truth.
+
+    Args:
+        truth: the truth of a bundle.
+        split: which of the 20 halvings. Gene lists always come from halving 0.
+
+    Source: metrics.md section 6.2.
+    """
+    n = truth.obs["n_cells"].to_numpy(float)
+    half = np.asarray(truth.halves[:, split], dtype=float)
+    full = view(truth, Predicted("", "", "", mean=truth.mean))
+    other = full.y - half * other_half(n)[:, None]
+    rows = np.searchsorted(truth.contexts, truth.obs["context"].astype(str).to_numpy())
+    control = np.asarray(truth.controls["halves"][:, split], dtype=float)[rows]
+    n0, n_a = (np.asarray(truth.controls[name], dtype=float)[rows] for name in ("n", "n_a"))
+    size = n_a if split == 0 else n0 // 2  # halving 0 is the one that separates shown from kept controls
+    cells = [one[np.random.default_rng([split, i]).permutation(len(one))] for i, one in enumerate(full.cells)]
+    return replace(
+        full,
+        y=other,
+        y_half=other,
+        mu0_shown=full.mu0 + control,
+        mu0_kept=full.mu0 - control * (size / (n0 - size))[:, None],
+        yhat=full.y + half,
+        yhat_split=full.y + half,
+        variance=np.asarray(truth.variance, dtype=float),
+        n_predicted=n // 2,
+        cells=[one[len(one) // 2 :] for one in cells],
+        cells_hat=[one[: len(one) // 2] for one in cells],
+    )
+
+
+def duplicate_scores(truth: Truth, keys: list[str]) -> dict[str, np.ndarray]:
+    """Score of the half duplicate per metric, averaged over the halvings where it is defined, `(conditions,)`.
+
+    Metrics on gene lists leave halving 0 out, since it chose the genes.
+    """
+    views = [half_view(truth, split) for split in range(N_HALVES)]
+    scores = {}
+    for key in keys:
+        use = views[1:] if METRICS[key].de_source else views
+        values = np.stack([METRICS[key].compute(v) for v in use])
+        defined = ~np.isnan(values)
+        total = np.where(defined, values, 0).sum(axis=0)
+        scores[key] = np.where(defined.any(axis=0), total / np.maximum(defined.sum(axis=0), 1), np.nan)
+    return scores
+
+
+def within_error(truth: Truth, v: View, key: str) -> np.ndarray:
+    """Standard error of each condition's value due to its own measured cells, `(conditions,)`.
+
+    The value against 20 random halves (both sides of each) scatters about the value against all cells as the value
+    of all cells scatters about that of infinitely many: a delete-half jackknife. Undefined for metrics that use a gene
+    list, generated cells or other conditions.
+
+    Source: Efron and Tibshirani 1993, chapter 11 (delete-d jackknife).
+    """
+    if METRICS[key].de_source or key in ("nir", "rel_rmse_cell", "var_ratio", "edist_u"):
+        return np.full(len(v.y), np.nan)
+    n, full = truth.obs["n_cells"].to_numpy(float), METRICS[key].compute(v)
+    moved = []
+    for split in range(N_HALVES):
+        half = np.asarray(truth.halves[:, split], dtype=float)
+        for y in (v.y + half, v.y - half * other_half(n)[:, None]):
+            moved.append(METRICS[key].compute(replace(v, y=y)) - full)
+    return np.sqrt(np.mean(np.square(moved), axis=0))

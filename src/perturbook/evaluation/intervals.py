@@ -1,0 +1,121 @@
+"""Percentile bootstrap over conditions: how far would the mean move with other conditions of this kind?"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from perturbook.errors import ShapeError
+
+MIN_CONDITIONS = 10
+"""Below this many defined conditions every value is shown and no interval. Source: metrics.md section 8."""
+MIN_BLOCKS = 5
+"""Four blocks have 35 distinct resamples, too few to place a tail of 2.5 %; five have 126. Our choice."""
+CHUNK = 2**20
+"""Draws held in memory at once."""
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A mean over defined conditions with its 95 % interval, and how many conditions stand behind it."""
+
+    mean: float
+    """Unweighted mean over the defined conditions; NaN if there is none."""
+    low: float
+    """2.5 % percentile of the resampled means; NaN where no interval is given."""
+    high: float
+    """97.5 % percentile; NaN where no interval is given."""
+    n_defined: int
+    """Conditions with a value."""
+    n_total: int
+    """Conditions asked for; printed beside `n_defined`."""
+    kind: str
+    """What the interval is, in words for a caption."""
+
+
+def bootstrap_mean(
+    values: np.ndarray, *, n: int = 10_000, seed: int = 0, block: np.ndarray | None = None
+) -> Interval:
+    """Average over the defined conditions and bootstrap a percentile 95 % interval.
+
+    Args:
+        values: one value per condition, `(conditions,)`; NaN is undefined and left out, never replaced.
+        n: resamples.
+        seed: decides the resamples; the result does not depend on the order of the conditions.
+        block: label per condition, `(conditions,)`, such as the drug: whole blocks are resampled, because doses
+            and contexts of one drug are not independent. Every condition still weighs the same.
+
+    Returns:
+        An `Interval`; without bounds below 10 defined conditions, or below 5 blocks.
+
+    Raises:
+        ShapeError: `block` does not have one label per condition.
+
+    Source: metrics.md section 8; Efron and Tibshirani 1993, chapter 13 (percentile interval).
+    """
+    values = np.asarray(values, dtype=np.float64)
+    if block is not None and np.shape(block) != values.shape:
+        raise ShapeError(f"block is {np.shape(block)}, values are {values.shape}; one label per condition.")
+    defined = ~np.isnan(values)
+    kept, n_total = values[defined], len(values)
+    if not len(kept):
+        return Interval(np.nan, np.nan, np.nan, 0, n_total, "undefined")
+    sums, counts = _blocks(kept, None if block is None else np.asarray(block)[defined])
+    mean = float(sums.sum() / counts.sum())
+    if len(kept) < MIN_CONDITIONS or (block is not None and len(sums) < MIN_BLOCKS):
+        return Interval(mean, np.nan, np.nan, len(kept), n_total, "every value shown")
+    low, high = np.percentile(_resampled_means(sums, counts, n, seed), [2.5, 97.5])
+    unit = "conditions" if block is None else f"{len(sums)} blocks"
+    return Interval(mean, float(low), float(high), len(kept), n_total, f"95 % bootstrap over {unit}")
+
+
+def bootstrap_difference(
+    first: np.ndarray,
+    second: np.ndarray,
+    *,
+    n: int = 10_000,
+    seed: int = 0,
+    block: np.ndarray | None = None,
+) -> Interval:
+    """Bootstrap the paired difference `first - second` over the conditions where both are defined.
+
+    Both methods are resampled with the same conditions, so what they share cancels: for identical methods the
+    interval is exactly [0, 0].
+
+    Args:
+        first: `(conditions,)`.
+        second: `(conditions,)`, same conditions in the same order.
+        n: resamples.
+        seed: decides the resamples.
+        block: as in `bootstrap_mean`.
+
+    Returns:
+        An `Interval` of the difference; `n_defined` counts conditions where both are defined.
+
+    Raises:
+        ShapeError: the arguments differ in length.
+
+    Source: metrics.md section 8.
+    """
+    first, second = np.asarray(first, dtype=np.float64), np.asarray(second, dtype=np.float64)
+    if first.shape != second.shape:
+        raise ShapeError(
+            f"paired methods have shapes {first.shape} and {second.shape}; score the same conditions."
+        )
+    return bootstrap_mean(first - second, n=n, seed=seed, block=block)
+
+
+def _blocks(values: np.ndarray, block: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
+    """Sum and count of each resampled unit; sorted, so that the order of conditions does not matter."""
+    if block is None:
+        return np.sort(values), np.ones(len(values))
+    _, inverse = np.unique(block, return_inverse=True)
+    return np.bincount(inverse, weights=values), np.bincount(inverse).astype(float)
+
+
+def _resampled_means(sums: np.ndarray, counts: np.ndarray, n: int, seed: int) -> np.ndarray:
+    rng, rows = np.random.default_rng(seed), max(1, CHUNK // len(sums))
+    means = np.empty(n)
+    for start in range(0, n, rows):
+        drawn = rng.integers(len(sums), size=(min(rows, n - start), len(sums)))
+        means[start : start + rows] = sums[drawn].sum(axis=1) / counts[drawn].sum(axis=1)
+    return means

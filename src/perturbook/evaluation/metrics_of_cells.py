@@ -1,0 +1,51 @@
+"""Registered metrics of cells: spread and distribution, which a predictor of means cannot fake."""
+
+import numpy as np
+
+from perturbook.evaluation import cell_profile
+from perturbook.evaluation.distribution import edist_u
+from perturbook.evaluation.metric import View, metric
+
+
+@metric(
+    "rel_rmse_cell",
+    title="Relative RMSE of cells",
+    formula=r"\sqrt{(\lVert\hat y-y\rVert^2+\mathrm{tr}\,\hat\Sigma+\mathrm{tr}\,\Sigma)/(\lVert y\rVert^2+\mathrm{tr}\,\Sigma)}",
+    better="down",
+    best=None,
+    trap="Rewards collapse: the perfect sampler scores 1.41 times the perfect mean. Read beside the variance ratio.",
+    undefined="fewer than two measured cells",
+)
+def rel_rmse_cell(v: View) -> np.ndarray:
+    """Error over all pairs of a measured and a generated cell, `(conditions,)`. Source: metrics.md section 3.2."""
+    n = v.obs["n_cells"].to_numpy(float)
+    return cell_profile.rel_rmse_cell(v.y, v.truth.variance, n, v.yhat, v.variance, v.n_predicted)
+
+
+@metric(
+    "var_ratio",
+    title="Variance ratio",
+    formula=r"\mathrm{tr}\,\hat\Sigma/\mathrm{tr}\,\Sigma",
+    better="to 1",
+    best=1.0,
+    trap="Copied control cells get about 1 for free; 0 is a predictor of means.",
+    undefined="fewer than two measured cells",
+    needs_cells=True,
+)
+def var_ratio(v: View) -> np.ndarray:
+    """Generated over measured cell-to-cell variance, `(conditions,)`. Source: metrics.md section 5.3."""
+    return cell_profile.var_ratio(v.truth.variance, v.variance)
+
+
+@metric(
+    "edist_u",
+    title="Energy distance (unbiased)",
+    formula=r"2\,\overline{|x-\hat x|}-\overline{|x-x'|}-\overline{|\hat x-\hat x'|}",
+    better="down",
+    best=0.0,
+    trap="May be negative, and is not clipped; a predictor of means is charged for having no spread.",
+    undefined="fewer than two measured cells",
+)
+def energy_distance(v: View) -> np.ndarray:
+    """Energy distance in the 50 principal components of the truth, Euclidean, `(conditions,)`. Source: metrics.md 5.1."""
+    return np.array([edist_u(x, xhat) for x, xhat in zip(v.cells, v.cells_hat, strict=True)])

@@ -1,0 +1,154 @@
+"""A data card: what a page tells of one data set, computed from its cells or read from the project's deposit."""
+
+import inspect
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from anndata import AnnData
+
+from perturbook import data
+from perturbook.data.validate import CHECKS
+from perturbook.errors import ConfigError, DataUnavailable, InputError
+from perturbook.evaluation.bundle import MANIFEST
+from perturbook.evaluation.manifest import manifest, read_manifest, write_manifest
+from perturbook.pages import card_tables
+from perturbook.pages.cell_map import cell_map
+from perturbook.pages.kept import open_deposit, whole_folder
+from perturbook.pages.table import ROOT
+
+CARD = "card.json"
+TABLES = ("counts", "depth", "change", "settings", "cells")
+TEXT = ("context", "group", "state", "setting", "carried", "why")
+
+
+@dataclass(frozen=True)
+class Card:
+    """What a data card shows. It holds labels, totals, summaries and a map; the expression of no cell."""
+
+    facts: dict
+    """Title, origin, sizes, what X holds, and the checks passed; JSON types only."""
+    counts: pd.DataFrame
+    """Cells per context and group: `card_tables.counts`."""
+    depth: pd.DataFrame
+    """Library sizes per context: `card_tables.depth`."""
+    change: pd.DataFrame
+    """Sizes of changes: `card_tables.change`; empty for unperturbed cells."""
+    settings: pd.DataFrame
+    """Which settings these cells can carry: `card_tables.settings`."""
+    cells: pd.DataFrame
+    """Map of a sample of cells: `cell_map.cell_map`."""
+    manifest: dict
+    """How the card was made."""
+    deposited: bool = False
+    """True where the data could not be had and the project's deposit is shown."""
+
+
+def make_card(page: str, name: str, out: Path, *, seed: int = 0, size: str = "", shown: int = 2_000) -> Card:
+    """Load and check the cells, describe them, store the card and read it back; or open the deposit.
+
+    Args:
+        page: page id.
+        name: registry name, or path of an .h5ad in canonical columns.
+        out: folder of the card; replaced as a whole when everything is done.
+        seed: seed of the sample and its map.
+        size: size of a simulated screen, "default" or "small"; empty for real cells.
+        shown: cells on the map at most.
+
+    Raises:
+        ConfigError: unknown data set or option, or a number that cannot be.
+        InputError: the cells fail a check.
+        DataUnavailable: the data cannot be had and the page has no deposit.
+    """
+    if seed < 0 or shown < 20:
+        raise ConfigError(f"seed={seed} must not be negative and shown={shown} must be at least 20.")
+    try:
+        cells = _load(name, size)
+    except DataUnavailable as absent:
+        open_deposit(page, seed, CARD, out, absent)
+        return read_card(out, deposited=True)
+    facts = _facts(cells)
+    tables = {
+        "counts": card_tables.counts(cells.obs),
+        "depth": card_tables.depth(cells.obs),
+        "change": card_tables.change(cells),
+        "settings": card_tables.settings(cells, seed),
+        "cells": cell_map(cells, seed, shown),
+    }
+    about = manifest(
+        ROOT,
+        page=page,
+        tier="book",
+        parameters={"data": name, "seed": seed, "size": size, "shown": shown},
+        data={name: data.checksum(name) if name in data.DATASETS else cells.uns["origin"]["sha256"][0]},
+    )
+    with whole_folder(out) as making:
+        (making / CARD).write_text(json.dumps(facts, indent=1, sort_keys=True, ensure_ascii=False) + "\n")
+        for key, table in tables.items():
+            table.to_csv(making / f"{key}.csv", index=False)
+        write_manifest(about, making / MANIFEST)
+    return read_card(out)  # what a page shows comes from what is stored
+
+
+def _load(name: str, size: str) -> AnnData:
+    options = {"size": size} if size else {}
+    if name in data.DATASETS:
+        entry = data.DATASETS[name]
+        if not entry.cells:
+            raise ConfigError(f"{name} holds no cells and has no card.")
+        if "expectation" in inspect.signature(entry.prepare).parameters:
+            options["expectation"] = False  # the slow part of a simulation, and no part of a card
+    return data.load(name, **options)
+
+
+def _facts(cells: AnnData) -> dict:
+    obs, origin = cells.obs, cells.uns["origin"]
+    entry = data.DATASETS.get(origin["name"])
+    treated = obs[~obs["is_control"].to_numpy(bool)]
+    files = [
+        {"url": url, "sha256": digest, "licence": licence}
+        for url, digest, licence in zip(
+            origin["url"] or [""], origin["sha256"], origin["licence"], strict=False
+        )
+    ]
+    return {
+        "name": str(origin["name"]),
+        "title": str(origin["title"]),
+        "synthetic": bool(entry and entry.synthetic),
+        "code_sha256": data.checksum(entry.name) if entry and entry.synthetic else "",
+        "files": files,
+        "recovered": str(origin["recovered"]),
+        "value_kind": str(cells.uns["value_kind"]),
+        "cells": cells.n_obs,
+        "genes": cells.n_vars,
+        "filled": round(_filled(cells.X), 4),
+        "contexts": obs["context"].nunique(),
+        "perturbations": treated["perturbation"].astype(str).nunique(),
+        "doses_um": [float(dose) for dose in sorted(treated["dose_um"].dropna().unique())],
+        "checks": [check.__doc__.splitlines()[0].strip() for check in CHECKS],
+    }
+
+
+def _filled(x) -> float:
+    """Share of values that are not zero."""
+    return float((x != 0).sum() / np.prod(x.shape))
+
+
+def read_card(folder: Path, deposited: bool = False) -> Card:
+    """Read a stored card; raises InputError naming the file that is missing or broken."""
+    folder = Path(folder)
+    try:
+        facts = json.loads((folder / CARD).read_text(encoding="utf-8"))
+        tables = {key: _read(folder / f"{key}.csv") for key in TABLES}
+    except (OSError, ValueError) as error:
+        raise InputError(f"{folder} does not hold a whole data card ({error}).") from error
+    return Card(facts, **tables, manifest=read_manifest(folder / MANIFEST), deposited=deposited)
+
+
+def _read(path: Path) -> pd.DataFrame:
+    """Labels as text, whatever they look like (a context may be called 7, NA or None); empty numbers as NaN."""
+    columns = pd.read_csv(path, nrows=0).columns
+    numbers = {column: [""] for column in columns if column not in TEXT}
+    return pd.read_csv(path, dtype={column: str for column in TEXT}, keep_default_na=False, na_values=numbers)

@@ -1,0 +1,233 @@
+"""Charts of a setting page: the split, the scores, the scores by dose or context, and predicted against observed change."""
+
+import altair as alt
+import numpy as np
+import pandas as pd
+
+from perturbook.evaluation import CEILING, METRICS, summarise
+from perturbook.evaluation.metric import view
+from perturbook.pages.charts.split import split_grid
+from perturbook.pages.palette import CATEGORY, ROLE
+from perturbook.pages.present import MAIN, label, roles
+from perturbook.pages.study import Study
+
+ROLES = ["floor", "opponent", "model", "oracle", "ceiling"]
+ROLE_SCALE = alt.Scale(domain=ROLES, range=[ROLE[role] for role in ROLES])
+SHAPES = alt.Scale(domain=ROLES, range=["circle", "square", "triangle-up", "diamond", "cross"])
+N_CONDITIONS, N_GENES = 12, 40
+
+
+def split_chart(study: Study) -> alt.Chart:
+    """Perturbation x context, coloured by what the first mode does with the cells; a menu picks the fold."""
+    return split_grid(
+        study.layout,
+        "Which cells are used for what: one square per perturbation and context, coloured by training, validation, test; the menu picks the fold.",
+    )
+
+
+def score_chart(study: Study, resamples: int) -> alt.LayerChart:
+    """Every predictor on the metric the reader picks: mean with interval, or every value below ten conditions."""
+    summary = summarise(study.scores, n=resamples)
+    summary["predictor"] = [
+        label(study, m, mode) for m, mode in zip(summary["method"], summary["mode"], strict=True)
+    ]
+    summary["role"] = summary["method"].map(roles(study))
+    summary["name"] = summary["metric"].map({key: metric.title for key, metric in METRICS.items()})
+    summary = summary[summary["n_defined"] > 0]
+    names = list(dict.fromkeys(summary["name"]))
+    first = METRICS[MAIN].title if METRICS[MAIN].title in names else names[0]
+    pick = alt.param(name="metric", value=first, bind=alt.binding_select(options=names, name="Metric: "))
+    columns = ["predictor", "role", "name", "mean", "low", "high", "n_defined", "n_total"]
+    base = alt.Chart(summary[columns]).transform_filter(alt.datum.name == pick)
+    y = alt.Y("predictor:N", title=None, sort=alt.EncodingSortField("mean", op="max", order="descending"))
+    x = alt.X(
+        "mean:Q", title="Score (see the menu; unit as the metric defines it)", scale=alt.Scale(zero=False)
+    )
+    tips = [
+        "predictor",
+        alt.Tooltip("mean:Q", format=".3f"),
+        alt.Tooltip("low:Q", format=".3f"),
+        alt.Tooltip("high:Q", format=".3f"),
+    ]
+    tips += [
+        alt.Tooltip("n_defined:Q", title="conditions defined"),
+        alt.Tooltip("n_total:Q", title="conditions"),
+    ]
+    color = alt.Color("role:N", title="Role", scale=ROLE_SCALE)
+    points = base.mark_point(filled=True, size=90, opacity=1).encode(
+        x, y, color, alt.Shape("role:N", title="Role", scale=SHAPES), tooltip=tips
+    )
+    bars = (
+        base.transform_filter("isValid(datum.low)")
+        .mark_rule(strokeWidth=2)
+        .encode(x=alt.X("low:Q"), x2="high:Q", y=y, color=color)
+    )
+    layers = [bars, points]
+    if study.bundle.truth.mean.shape[0] < 10:
+        each = study.scores.dropna(subset=["value"]).copy()
+        each["predictor"] = [
+            label(study, m, mode) for m, mode in zip(each["method"], each["mode"], strict=True)
+        ]
+        each["name"] = each["metric"].map({key: metric.title for key, metric in METRICS.items()})
+        each["role"] = each["method"].map(roles(study))
+        each["low"], each["high"] = (each["value"] + s * 1.96 * each["within_se"] for s in (-1, 1))
+        small = alt.Chart(
+            each[["predictor", "name", "role", "condition", "value", "low", "high"]]
+        ).transform_filter(alt.datum.name == pick)
+        tip = [
+            "condition",
+            alt.Tooltip("value:Q", format=".3f"),
+            alt.Tooltip("low:Q", format=".3f"),
+            alt.Tooltip("high:Q", format=".3f"),
+        ]
+        layers = [
+            small.mark_tick(thickness=2, opacity=0.55, size=16).encode(
+                x=alt.X("value:Q"), y=y, color=color, tooltip=tip
+            ),
+            points,
+        ]
+    return (
+        alt.layer(*layers)
+        .add_params(pick)
+        .properties(
+            width="container",
+            height=alt.Step(26),
+            description="Score of every predictor with its 95 % interval over conditions, beside floors and the split-half duplicate; the menu picks the metric.",
+        )
+    )
+
+
+def strata_chart(study: Study, resamples: int) -> alt.LayerChart:
+    """The same scores by dose where there are several, else by context."""
+    by = "dose_um" if study.scores["dose_um"].nunique() > 1 else "context"
+    methods = [m for m in dict.fromkeys(study.scores["method"]) if m != "shifted_controls"]
+    rows = study.scores[
+        study.scores["method"].isin(methods)
+        & study.scores["metric"].isin(["r2_mean", MAIN, "rel_rmse_mean", "nir"])
+    ]
+    summary = summarise(rows, by=[by], n=min(resamples, 1_000))
+    summary["predictor"] = [
+        label(study, m, mode) for m, mode in zip(summary["method"], summary["mode"], strict=True)
+    ]
+    summary["name"] = summary["metric"].map({key: metric.title for key, metric in METRICS.items()})
+    summary = summary[summary["n_defined"] > 0]
+    names, everyone = list(dict.fromkeys(summary["name"])), list(dict.fromkeys(summary["predictor"]))
+    pick = alt.param(
+        name="measure",
+        value=METRICS["r2_mean"].title,
+        bind=alt.binding_select(options=names, name="Metric: "),
+    )
+    hover = alt.selection_point(name="line", fields=["predictor"], bind="legend")
+    axis = (
+        alt.X("dose_um:Q", title="Dose (µM, log scale)", scale=alt.Scale(type="log"))
+        if by == "dose_um"
+        else alt.X("context:N", title="Context held out")
+    )
+    base = alt.Chart(summary[["predictor", "name", by, "mean", "low", "high", "n_defined"]]).transform_filter(
+        alt.datum.name == pick
+    )
+    encode = {
+        "x": axis,
+        "y": alt.Y("mean:Q", title="Mean score over conditions", scale=alt.Scale(zero=False)),
+        "color": alt.Color(
+            "predictor:N",
+            title="Predictor (click to single out)",
+            scale=alt.Scale(domain=everyone, range=CATEGORY * 2),
+        ),
+        "shape": alt.Shape(
+            "predictor:N", title="Predictor (click to single out)", scale=alt.Scale(domain=everyone)
+        ),
+        "opacity": alt.condition(hover, alt.value(1), alt.value(0.15)),
+    }
+    tips = [
+        "predictor",
+        by,
+        alt.Tooltip("mean:Q", format=".3f"),
+        alt.Tooltip("low:Q", format=".3f"),
+        alt.Tooltip("high:Q", format=".3f"),
+        "n_defined",
+    ]
+    points = base.mark_point(filled=True, size=70).encode(**encode, tooltip=tips)
+    if by == "context":
+        layered = alt.layer(points)
+    else:
+        lines = base.mark_line().encode(**{k: v for k, v in encode.items() if k != "shape"})
+        layered = alt.layer(lines, points)
+    return layered.add_params(pick, hover).properties(
+        width="container",
+        height=300,
+        description="Mean score of every predictor by dose, or by context where doses do not vary; the menu picks the metric.",
+    )
+
+
+def change_table(study: Study) -> pd.DataFrame:
+    """Observed and predicted change of the most changed genes, for up to twelve conditions and the three best known models."""
+    truth = study.bundle.truth
+    order = np.linspace(0, len(truth.obs) - 1, min(N_CONDITIONS, len(truth.obs))).round().astype(int)
+    shown = [p for p in study.bundle.predictions if p.mean is not None and p.name in _compared(study)]
+    rows = []
+    for model in shown:
+        v = view(truth, model)
+        for i in dict.fromkeys(order):
+            genes = truth.deg["test_truth"][i][:N_GENES]
+            frame = {
+                "gene": truth.genes[genes],
+                "observed": (v.y - v.mu0)[i, genes].round(4),
+                "predicted": (v.yhat - v.mu0)[i, genes].round(4),
+            }
+            rows.append(
+                pd.DataFrame(frame).assign(
+                    condition=truth.obs.index[i].replace("|", ", "),
+                    predictor=label(study, model.name, model.mode),
+                )
+            )
+    return pd.concat(rows, ignore_index=True)
+
+
+def _compared(study: Study) -> list[str]:
+    """Mean of training, and the best opponent or other floor, and the oracle where there is one."""
+    rows = summarise(study.scores[study.scores["metric"] == MAIN], n=10)
+    rows = rows[
+        rows["mean"].notna() & ~rows["method"].isin([CEILING, "mean_train", "shifted_controls", "oracle"])
+    ]
+    best = rows.sort_values("mean", ascending=False)["method"].drop_duplicates().head(1).tolist()
+    return ["mean_train", *best, "oracle"]
+
+
+def change_chart(study: Study) -> alt.LayerChart:
+    """Predicted against observed change of the most changed genes, for the condition the reader picks."""
+    table = change_table(study)
+    conditions, predictors = list(dict.fromkeys(table["condition"])), list(dict.fromkeys(table["predictor"]))
+    pick = alt.param(
+        name="condition", value=conditions[0], bind=alt.binding_select(options=conditions, name="Condition: ")
+    )
+    points = (
+        alt.Chart(table)
+        .mark_point(size=55, filled=True, opacity=0.8)
+        .encode(
+            x=alt.X("observed:Q", title="Observed change (log1p of counts per 10k)"),
+            y=alt.Y("predicted:Q", title="Predicted change (log1p of counts per 10k)"),
+            color=alt.Color(
+                "predictor:N", title="Predictor", scale=alt.Scale(domain=predictors, range=CATEGORY)
+            ),
+            shape=alt.Shape("predictor:N", title="Predictor", scale=alt.Scale(domain=predictors)),
+            tooltip=[
+                "gene",
+                "predictor",
+                alt.Tooltip("observed:Q", format=".2f"),
+                alt.Tooltip("predicted:Q", format=".2f"),
+            ],
+        )
+        .transform_filter(alt.datum.condition == pick)
+    )
+    ends = pd.DataFrame({"at": [min(table["observed"].min(), 0.0), table["observed"].max()]})
+    line = alt.Chart(ends).mark_line(strokeDash=[4, 4], color="#888888").encode(x="at:Q", y="at:Q")
+    return (
+        alt.layer(line, points)
+        .add_params(pick)
+        .properties(
+            width="container",
+            height=340,
+            description="Predicted against observed change of the 40 most changed genes of the condition picked in the menu; the dashed line marks a perfect prediction.",
+        )
+    )

@@ -1,0 +1,92 @@
+"""Splits: who may see which cell, and the audit that proves it."""
+
+from typing import Any
+
+import numpy as np
+from anndata import AnnData
+
+from perturbook.errors import ConfigError
+from perturbook.registry import import_files
+from perturbook.splits.audit import AuditReport, audit
+from perturbook.splits.partition import Split
+from perturbook.splits.setting import SETTINGS, Screen
+
+import_files(__import__(__name__, fromlist=["_"]))
+
+__all__ = ["SETTINGS", "AuditReport", "Split", "audit", "split"]
+
+
+def split(
+    adata: AnnData,
+    setting: str,
+    seed: int = 0,
+    *,
+    k: int | None = None,
+    held_out: Any = None,
+    mode: str | None = None,
+    fold: int | None = None,
+) -> Split:
+    """Divide a data set under one setting; the same seed gives the same split whatever the row order.
+
+    Args:
+        adata: canonical AnnData, `(cells, genes)`.
+        setting: a key of `SETTINGS`.
+        seed: seed of every draw.
+        k: support size, for `few_shot_context`.
+        held_out: a context, a list of drugs, or a list of `(context, drug)` pairs, as the setting understands it.
+        mode: "A" or "B", for `zero_shot_context`.
+        fold: 0 to 4, for `unseen_drug`.
+
+    Returns:
+        A `Split`. Its `reference` is a random half of the query controls of each context.
+
+    Raises:
+        ConfigError: unknown setting, an option the setting does not take, or one that the data cannot meet.
+
+    Source: scdca.md section 5; metrics.md section 3.4 for the reference half.
+    """
+    rule = SETTINGS[setting]
+    for name, number in {"seed": seed, "k": k, "fold": fold}.items():
+        whole = isinstance(number, int | np.integer) and not isinstance(number, bool) and number >= 0
+        if number is not None and not whole:
+            raise ConfigError(f"{name}={number!r} must be a whole number from 0.")
+    given = {"k": k, "held_out": held_out, "mode": mode, "fold": fold}
+    given = {name: value for name, value in given.items() if value is not None}
+    if unknown := sorted(set(given) - set(rule.takes)):
+        raise ConfigError(f"{setting} does not take {unknown}; it takes {list(rule.takes) or 'no option'}.")
+    screen = Screen.of(adata)
+    obs, names = screen.obs, screen.obs.index.to_numpy(str)
+    drawn = rule.draw(screen, np.random.default_rng(seed), **given)
+    tested = obs[drawn.test]
+    if tested.empty:
+        raise ConfigError(f"{setting} with {given} leaves no treated cell to score.")
+    control = ~screen.treated
+    query = control & obs["context"].isin(tested["context"]).to_numpy()
+    learn = ~(drawn.test | drawn.withheld)
+    if not (learn & ~drawn.valid & screen.treated).any():
+        raise ConfigError(f"{setting} with {given} leaves no treated cell to learn from.")
+    conditions = (
+        tested.drop_duplicates("key").set_index("key").sort_index()[["context", "perturbation", "dose_um"]]
+    )
+    return Split(
+        setting=setting,
+        seed=seed,
+        options=drawn.options,
+        held_out=drawn.held_out,
+        train=names[learn & ~drawn.valid],
+        valid=names[learn & drawn.valid],
+        test=names[drawn.test],
+        query=names[query],
+        reference=np.intersect1d(names[query], _half_of_each_context(obs[control], seed)),
+        conditions=conditions,
+    )
+
+
+def _half_of_each_context(controls, seed: int) -> np.ndarray:
+    """Draw half of the control cells of each context; only `seed` decides, so that all folds agree on the halves."""
+    rng = np.random.default_rng([seed, 1])
+    halves = [
+        rng.permutation(np.sort(rows.index.to_numpy(str)))[: len(rows) // 2]
+        for _, rows in sorted(controls.groupby("context"))
+    ]
+    return np.concatenate(halves)
