@@ -77,6 +77,12 @@ def test_a_clean_split_passes_and_its_counts_add_up(screen, setting, options, se
     assert counts["train"] + counts["valid"] + counts["test"] + withheld == screen.n_obs
     assert counts["reference"] == counts["query"] / 2 and counts["conditions"] == len(part.conditions)
     assert report.setting == setting
+    said = [line for line in report.checks if "support" in line]
+    assert said == (
+        [f"Training holds at most k={options['k']} support perturbations of the held-out context."]
+        if "k" in options
+        else []
+    )
     assert any(f"Fitted gene panel used {len(part.visible)} cells" in line for line in report.checks)
 
 
@@ -119,7 +125,7 @@ def test_conditions_are_not_compared_where_the_setting_shares_them(screen, kang_
     assert any("and none is in training" in line for line in audit(kang_shape, part).checks)
 
 
-def test_all_real_and_simulated_splits_pass(kang):
+def test_splits_of_real_cells_pass(kang):
     for context in sorted(kang.obs["context"].unique()):
         for part in (
             splits.split(kang, "zero_shot_context", held_out=context, mode="B"),

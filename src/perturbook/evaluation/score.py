@@ -114,14 +114,14 @@ def compare(scores: pd.DataFrame, metric: str, first: str, second: str, *, n: in
 
     Source: metrics.md section 8.
     """
-    wide = scores[scores["metric"] == metric].pivot_table(
-        index=["condition", "perturbation"], columns="method", values="value", dropna=False, observed=True
-    )
+    rows = scores[scores["metric"] == metric]
+    wide = rows.pivot(index=["condition", "perturbation"], columns="method", values="value")
     drugs = wide.index.get_level_values("perturbation").to_numpy(str)
     block = drugs if len(set(drugs)) > 1 else None
     i = bootstrap_difference(wide[first].to_numpy(), wide[second].to_numpy(), n=n, block=block)
     return pd.Series(
-        {"mean": i.mean, "low": i.low, "high": i.high, "n_defined": i.n_defined, "n_total": i.n_total}
+        {"mean": i.mean, "low": i.low, "high": i.high, "n_defined": i.n_defined, "n_total": i.n_total},
+        dtype=object,
     )
 
 

@@ -7,7 +7,7 @@ from perturbook.errors import NotApplicable
 from perturbook.models.protocol import Prediction, Query, Training, model
 
 
-@model("additive", title="Additive (drug + context)", role="floor")
+@model("additive", title="Additive (perturbation + context)", role="floor")
 class Additive:
     """yhat = mu0 + alpha[drug, dose] + beta[context], fitted by least squares on the training effects.
 

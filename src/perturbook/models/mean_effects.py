@@ -60,7 +60,7 @@ class MeanPerContext(_MeanEffect):
         return self.effects[self.effects.index.get_level_values("context") == context]
 
 
-@model("mean_per_drug", title="Mean of the same drug", role="floor")
+@model("mean_per_drug", title="Mean of the same perturbation", role="floor")
 class MeanPerDrug(_MeanEffect):
     """Mean effect of the same drug and dose in the other contexts.
 

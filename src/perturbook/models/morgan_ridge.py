@@ -41,6 +41,8 @@ class MorganRidge:
     W = argmin |Y - X W|^2 + lambda |W|^2 with X and Y centred. metrics.md section 7 asks for log10 dose as one more
     column; an effect that adds structure to dose cannot be near zero for every drug at the lowest dose, so one map per
     dose is the abler opponent (our choice).
+
+    Source: metrics.md section 7, `morgan_ridge`.
     """
 
     shuffled = False

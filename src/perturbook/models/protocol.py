@@ -116,9 +116,11 @@ class Prediction:
 
     @classmethod
     def from_cells(cls, cells: Sequence[np.ndarray]) -> "Prediction":
-        """Summarise generated cells by their mean and unbiased variance."""
+        """Summarise generated cells by their mean and unbiased variance, which is NaN for a single cell."""
         mean = np.stack([one.mean(axis=0) for one in cells])
-        return cls(mean, cells, np.stack([one.var(axis=0, ddof=1) for one in cells]))
+        alone = np.full(mean.shape[1], np.nan)
+        variance = [one.var(axis=0, ddof=1) if len(one) > 1 else alone for one in cells]
+        return cls(mean, cells, np.stack(variance))
 
 
 class Model(Protocol):

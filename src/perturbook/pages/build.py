@@ -56,6 +56,8 @@ def run_page(page_id: str, given: Mapping[str, Any], cores: int = 2) -> plan.Ste
     page = page_of(page_id)
     if not page.notebook:
         raise PerturbookError(f"{page_id} is a written page; there is nothing to run.")
+    # a file is named from where the user stands, the page runs from the project's folder
+    given = {k: str(Path(v).resolve()) if isinstance(v, str) and v.endswith(".h5ad") else v for k, v in given.items()}
     name = sha256(json.dumps(given, sort_keys=True).encode()).hexdigest()[:8] if given else "as-in-the-book"
     base = Path("runs") / page_id / name
     step = plan.step(page, {**page.parameters_at("book"), **given}, base, [])

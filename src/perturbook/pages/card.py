@@ -10,6 +10,7 @@ import pandas as pd
 from anndata import AnnData
 
 from perturbook import data
+from perturbook.data.cache import file_sha256
 from perturbook.data.validate import CHECKS
 from perturbook.errors import ConfigError, DataUnavailable, InputError
 from perturbook.evaluation.bundle import MANIFEST
@@ -69,7 +70,7 @@ def make_card(page: str, name: str, out: Path, *, seed: int = 0, size: str = "",
     except DataUnavailable as absent:
         open_deposit(page, seed, CARD, out, absent)
         return read_card(out, deposited=True)
-    facts = _facts(cells)
+    facts = _facts(name, cells)
     tables = {
         "counts": card_tables.counts(cells.obs),
         "depth": card_tables.depth(cells.obs),
@@ -82,7 +83,7 @@ def make_card(page: str, name: str, out: Path, *, seed: int = 0, size: str = "",
         page=page,
         tier="book",
         parameters={"data": name, "seed": seed, "size": size, "shown": shown},
-        data={name: data.checksum(name) if name in data.DATASETS else cells.uns["origin"]["sha256"][0]},
+        data={name: data.checksum(name) if name in data.DATASETS else facts["files"][0]["sha256"]},
     )
     with whole_folder(out) as making:
         (making / CARD).write_text(json.dumps(facts, indent=1, sort_keys=True, ensure_ascii=False) + "\n")
@@ -103,37 +104,33 @@ def _load(name: str, size: str) -> AnnData:
     return data.load(name, **options)
 
 
-def _facts(cells: AnnData) -> dict:
-    obs, origin = cells.obs, cells.uns["origin"]
-    entry = data.DATASETS.get(origin["name"])
-    treated = obs[~obs["is_control"].to_numpy(bool)]
-    files = [
-        {"url": url, "sha256": digest, "licence": licence}
-        for url, digest, licence in zip(
-            origin["url"] or [""], origin["sha256"], origin["licence"], strict=False
-        )
+def _files(name: str) -> list[dict]:
+    """Where the values come from: the public files of a registry entry (none for a simulator), or the reader's own."""
+    if name not in data.DATASETS:
+        return [{"url": "", "sha256": file_sha256(Path(name)), "licence": "not stated"}]
+    return [
+        {key: getattr(file, key) for key in ("url", "sha256", "licence")}
+        for file in data.DATASETS[name].files
     ]
+
+
+def _facts(name: str, cells: AnnData) -> dict:
+    entry, obs, origin = data.DATASETS.get(name), cells.obs, cells.uns["origin"]
+    treated = obs[~obs["is_control"].to_numpy(bool)]
     return {
-        "name": str(origin["name"]),
-        "title": str(origin["title"]),
+        "title": entry.title if entry else f"The reader's own file {Path(name).name}",
         "synthetic": bool(entry and entry.synthetic),
-        "code_sha256": data.checksum(entry.name) if entry and entry.synthetic else "",
-        "files": files,
-        "recovered": str(origin["recovered"]),
+        "files": _files(name),
+        "recovered": str(origin.get("recovered", "Values as the file holds them.")),
         "value_kind": str(cells.uns["value_kind"]),
         "cells": cells.n_obs,
         "genes": cells.n_vars,
-        "filled": round(_filled(cells.X), 4),
+        "filled": round(float((cells.X != 0).sum() / np.prod(cells.shape)), 4),
         "contexts": obs["context"].nunique(),
         "perturbations": treated["perturbation"].astype(str).nunique(),
         "doses_um": [float(dose) for dose in sorted(treated["dose_um"].dropna().unique())],
         "checks": [check.__doc__.splitlines()[0].strip() for check in CHECKS],
     }
-
-
-def _filled(x) -> float:
-    """Share of values that are not zero."""
-    return float((x != 0).sum() / np.prod(x.shape))
 
 
 def read_card(folder: Path, deposited: bool = False) -> Card:

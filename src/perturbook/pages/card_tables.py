@@ -29,7 +29,7 @@ def groups(obs: pd.DataFrame) -> pd.Series:
     names = sorted(labels[treated].unique())
     if len(names) > MANY:
         doses = sorted(dose[treated].dropna().unique())
-        names = [f"{d:g} µM" for d in doses] + ["perturbed"] * dose[treated].isna().any()
+        names = [f"{d:g} µM" for d in doses] + ["perturbed"] * int(dose[treated].isna().any())
         labels = dose.map(lambda d: "perturbed" if np.isnan(d) else f"{d:g} µM")
     labels = labels.where(treated, CONTROL)
     return pd.Series(pd.Categorical(labels, categories=[CONTROL, *names], ordered=True), index=obs.index)

@@ -24,7 +24,7 @@ def cell_map(adata: AnnData, seed: int, shown: int) -> pd.DataFrame:
         One row per cell: context, group, n_counts (counts per cell), x, y (no unit, three decimals). No names and no
         expression.
 
-    Source: {cite}`wolf2018` for the steps; their numbers are our choice.
+    Source: steps, Wolf et al., Genome Biology 19:15 (2018); their numbers, our choice.
     """
     import scanpy as sc
 

@@ -21,6 +21,16 @@ def formula(latex: str) -> Markup:
     )
 
 
+def join(*parts: Any) -> Markup:
+    """One text of several parts; those that are `Markup` stand as they are, others are escaped."""
+    return Markup("".join(map(_escaped, parts)))
+
+
+def code(text: Any) -> Markup:
+    """Text in the type of code."""
+    return Markup(f"<code>{_escaped(text)}</code>")
+
+
 def items(texts: Iterable[Any]) -> Markup:
     """A bulleted list."""
     return Markup("<ul>" + "".join(f"<li>{_escaped(text)}</li>" for text in texts) + "</ul>")

@@ -7,29 +7,26 @@ from IPython.display import HTML
 
 from perturbook.errors import ConfigError
 from perturbook.evaluation import METRICS
-from perturbook.pages.html_table import Markup, items, link, table
+from perturbook.pages.html_table import items, join, link, table
 from perturbook.pages.present import SHOWN, interval, number
-from perturbook.pages.standings import bundle_folders, dynamic_range, standings
+from perturbook.pages.standings import bundle_folders, standings
 from perturbook.pages.table import ROOT
 from perturbook.pages.table import page as page_of
 
 RIVALS = ("opponent", "model")
-RESOLVABLE = 0.1
-"""A metric whose duplicate goes less of the way ranks noise. Source: metrics.md section 6.1."""
 FILTERS = ("Data", "Cells", "Setting", "Role")
 
 
 def load(bundles: str, resamples: int) -> pd.DataFrame:
-    """Standings of every page in `bundles`, in reading order, with the title of the page and `drf` of the metric.
+    """Standings of every page in `bundles`, in reading order, with the title of the page.
 
     Raises:
         InputError: there is no scored page.
     """
-    boards = []
-    for page_id, folder in bundle_folders(bundles).items():
-        drf = dynamic_range(folder)
-        board = standings(folder, resamples).assign(page=page_id, title=page_of(page_id).title)
-        boards.append(board.assign(drf=board["metric"].map(drf)))
+    boards = [
+        standings(folder, resamples).assign(page=page_id, title=page_of(page_id).title)
+        for page_id, folder in bundle_folders(bundles).items()
+    ]
     return pd.concat(boards, ignore_index=True)
 
 
@@ -86,21 +83,19 @@ def verdict(rows: pd.DataFrame) -> str:
     if kind == "none":
         return "no opponent has a defined score here."
     best = rivals.loc[rivals["gain"].idxmax()]
-    pair = f"“{best['predictor']}” differs from the best floor, “{best['floor']}”, by {gain(best)}"
+    pair = f"“{best['predictor']}” against the best floor, “{best['floor']}”: {gain(best)}."
     if kind == "few":
-        return f"too few conditions ({best['gain_n']}) or drugs for an interval. {pair}."
+        return f"no interval, with {best['gain_n']} conditions; the best opponent, {pair}"
     if kind == "wins":
         winners = rivals[rivals["gain_low"] > 0].sort_values("gain", ascending=False)
-        return (
-            "; ".join(
-                f"“{w['predictor']}” beats the best floor, “{w['floor']}”, by {gain(w)}"
-                for _, w in winners.iterrows()
-            )
-            + "."
-        )
+        won = [
+            f"“{w['predictor']}” beats the best floor, “{w['floor']}”: {gain(w)}"
+            for _, w in winners.iterrows()
+        ]
+        return "; ".join(won) + "."
     if kind == "loses":
-        return f"the floor wins. Even the best opponent is worse: {pair}."
-    return f"no opponent beats the best floor. The best of them, {pair}."
+        return f"the floor wins; even the best opponent is worse, {pair}"
+    return f"no opponent beats the best floor; the best of them, {pair}"
 
 
 def answer(board: pd.DataFrame, metric: str) -> HTML:
@@ -111,32 +106,26 @@ def answer(board: pd.DataFrame, metric: str) -> HTML:
     compared = rows[rows["role"].isin(RIVALS) & rows["gain_low"].notna()]
     said = {
         "wins": "on {} an opponent beats the best floor with a paired 95 % interval that excludes 0",
-        "even": "on {} none does",
+        "even": "on {} no opponent beats the best floor",
         "loses": "on {} the best floor beats every opponent",
-        "few": "on {} the conditions or drugs are too few for an interval",
+        "few": "on {} there are too few conditions or drugs for an interval",
         "none": "on {} no opponent is defined",
     }
     parts = [text.format((kinds == kind).sum()) for kind, text in said.items() if (kinds == kind).any()]
     plural = "pages" if len(pages) > 1 else "page"
     main = f"By “{METRICS[metric].title}”, of {len(pages)} {plural}: {'; '.join(parts)}."
-    lines = []
-    for name, part in pages.items():
-        start = link(f"{name}.html", part["title"].iloc[0])
-        lines.append(_line(start, f" ({part['cells'].iloc[0]} cells): {verdict(part)}"))
+    lines = [
+        join(
+            link(f"{name}.html", part["title"].iloc[0]), f" ({part['cells'].iloc[0]} cells): {verdict(part)}"
+        )
+        for name, part in pages.items()
+    ]
     luck = (
         f"{len(compared)} differences have an interval; about one in twenty would exclude 0 by chance alone."
         if len(compared)
         else "No difference has an interval."
     )
-    return HTML(
-        Markup(f"<p><strong>{_line(Markup(''), main)}</strong></p>") + items(lines) + f"<p>{luck}</p>"
-    )
-
-
-def _line(start: Markup, text: str) -> Markup:
-    import html
-
-    return Markup(start + html.escape(text))
+    return HTML(f"<p><strong>{join(main)}</strong></p>{items(lines)}<p>{luck}</p>")
 
 
 def _labels(row: pd.Series) -> dict:
@@ -193,20 +182,19 @@ def metrics_table(board: pd.DataFrame) -> HTML:
 
 
 def room_table(board: pd.DataFrame, metric: str) -> HTML:
-    """Per page: best floor, duplicate, the paired difference between them, and whether the metric can rank here."""
+    """Per page: best floor and duplicate, and how far duplicate and oracle lie above the best floor, paired."""
     rows = []
-    for _, row in _of(board, metric).query("role == 'ceiling'").iterrows():
-        share = row["drf"]
-        ranks = "undefined" if pd.isna(share) else "yes" if share >= RESOLVABLE else "not resolvable"
+    for name, part in _of(board, metric).groupby("page", sort=False):
+        duplicate, oracle = (part[part["role"] == one] for one in ("ceiling", "oracle"))
+        row = duplicate.iloc[0]
         rows.append(
             {
-                "Page": link(f"{row['page']}.html", row["title"]),
+                "Page": link(f"{name}.html", row["title"]),
                 "Cells": row["cells"],
                 "Best floor": _beside(row)["Best floor"],
                 "Split-half duplicate": interval(row),
                 "Duplicate minus floor": gain(row),
-                "Dynamic range": number(share, 2),
-                "Can rank": ranks,
+                "Oracle minus floor": "undefined" if oracle.empty else gain(oracle.iloc[0]),
             }
         )
-    return HTML(table(rows, f"Room between floor and duplicate, by “{METRICS[metric].title}”"))
+    return HTML(table(rows, f"Room above the best floor, by “{METRICS[metric].title}”"))

@@ -1,12 +1,11 @@
 """What a setting page says in words and tables: every number in them comes from a scored bundle."""
 
-import html
-
 import pandas as pd
 from IPython.display import HTML, Markdown
 
 from perturbook.evaluation import CEILING, METRICS, compare, summarise
 from perturbook.pages import frame
+from perturbook.pages.html_table import items, table
 from perturbook.pages.study import Study
 
 MAIN = "pearson_delta_ctrl"
@@ -19,6 +18,15 @@ SHOWN = [
     "edist_u",
     "var_ratio",
 ]
+SHORT = {
+    "pearson_delta_ctrl": "Pearson, control",
+    "pearson_delta_centroid": "Pearson, centroid",
+    "r2_mean": "R²",
+    "r2_mean_deg50": "R², top 50",
+    "nir": "Retrieval",
+    "edist_u": "Energy distance",
+    "var_ratio": "Variance ratio",
+}
 TITLES = {CEILING: "Split-half duplicate"}
 
 
@@ -40,7 +48,7 @@ def label(study: Study, method: str, mode: str) -> str:
 
 def number(value: float, digits: int = 3) -> str:
     """A number for a sentence, or the word undefined."""
-    return "undefined" if pd.isna(value) else f"{value:.{digits}f}"
+    return "undefined" if pd.isna(value) else f"{round(value, digits) + 0.0:.{digits}f}"
 
 
 def interval(row: pd.Series, digits: int = 3) -> str:
@@ -64,6 +72,12 @@ def best(
     """Summary row of the best predictor among `roles_` by the mean of `metric`; None where none is defined."""
     rows = summarise(study.scores[study.scores["metric"] == metric], n=100)
     rows = rows[rows["method"].map(roles(study)).isin(roles_) & rows["mean"].notna()]
+    order = study.bundle.manifest["parameters"][
+        "models"
+    ]  # of equals the first named, the simplest, stands for all
+    rows = rows.sort_values("method", key=lambda names: names.map(order.index), kind="stable").round(
+        {"mean": 9}
+    )
     down = METRICS[metric].better == "down"
     return None if rows.empty else rows.loc[rows["mean"].idxmin() if down else rows["mean"].idxmax()]
 
@@ -85,26 +99,20 @@ def answer(study: Study, resamples: int = 10_000) -> Markdown:
 
 
 def score_table(study: Study, resamples: int = 10_000) -> HTML:
-    """Methods x main metrics, each mean with its 95 % interval; best simple predictors are not singled out by bold."""
+    """Methods x main metrics, each mean with its 95 % interval; below it the predictors that do not apply, with reasons."""
     rows = summarise(study.scores[study.scores["metric"].isin(SHOWN)], n=resamples)
-    rows["text"] = [interval(row, 2) for _, row in rows.iterrows()]
-    rows["Predictor"] = [label(study, m, mode) for m, mode in zip(rows["method"], rows["mode"], strict=True)]
-    wide = rows.pivot_table(index="Predictor", columns="metric", values="text", aggfunc="first", sort=False)
-    wide = wide[[key for key in SHOWN if key in wide]].rename(
-        columns={key: METRICS[key].title for key in SHOWN}
-    )
-    absent = {p.name: p.reason for p in study.bundle.predictions if p.mean is None}
-    keep = [name for name in wide.index if name not in {titled(study)[a] for a in absent}]
-    notes = "".join(
-        f"<li>{html.escape(titled(study)[name])}: {html.escape(why)}.</li>" for name, why in absent.items()
-    )
-    missing = f"<p>Not applicable here:</p><ul>{notes}</ul>" if notes else ""
-    return HTML(
-        f'<div class="pb-sortable">{wide.loc[keep].rename_axis(None, axis=1).reset_index().to_html(index=False, border=0)}</div>{missing}'
-    )
+    absent = {p.name: p for p in study.bundle.predictions if p.mean is None}
+    shown: dict[str, dict] = {}
+    for _, row in rows[~rows["method"].isin(absent)].iterrows():
+        name = label(study, row["method"], row["mode"])
+        shown.setdefault(name, {"Predictor": name})[SHORT[row["metric"]]] = interval(row, 2)
+    keys = ["Predictor", *(SHORT[key] for key in SHOWN)]
+    table_ = table([{key: row[key] for key in keys} for row in shown.values()], "Mean score over conditions")
+    notes = items(f"{p.title}: {p.reason}." for p in absent.values())
+    return HTML(table_ + (f"<p>Not applicable here:</p>{notes}" if absent else ""))
 
 
-def against_best_floor(study: Study, resamples: int = 10_000) -> pd.DataFrame:
+def against_best_floor(study: Study, resamples: int = 10_000) -> HTML:
     """Paired difference of every predictor to the best floor on the main metric, with its interval."""
     floor = best(study, MAIN, ("floor",))
     rows = []
@@ -124,7 +132,7 @@ def against_best_floor(study: Study, resamples: int = 10_000) -> pd.DataFrame:
                     "Difference": interval(d),
                 }
             )
-    return pd.DataFrame(rows)
+    return HTML(table(rows, f"Difference in “{METRICS[MAIN].title}”, paired over conditions"))
 
 
 def audit_table(study: Study) -> HTML:
@@ -150,11 +158,11 @@ def audit_table(study: Study) -> HTML:
                 "Checks passed": len(entry["checks"]),
             }
         )
-    table = pd.DataFrame(rows)
-    table = table if table["Mode"].any() else table.drop(columns="Mode")
-    checks = "".join(f"<li>{html.escape(text)}</li>" for text in study.audits[0]["checks"])
+    if not any(row["Mode"] for row in rows):
+        rows = [{k: v for k, v in row.items() if k != "Mode"} for row in rows]
+    checks = items(study.audits[0]["checks"])
     return HTML(
-        f'<div class="pb-table">{table.to_html(index=False, border=0)}</div><p>Passed for the first row, and alike for the others:</p><ul>{checks}</ul>'
+        f"{table(rows, 'Audited splits, cells per part')}<p>Passed for the first row, and alike for the others:</p>{checks}"
     )
 
 

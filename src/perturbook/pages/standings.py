@@ -97,7 +97,7 @@ def standings(folder: Path, resamples: int = 10_000) -> pd.DataFrame:
         "page": facts["page"],
         "data": str(facts["data"]),
         "cells": "simulated" if facts["synthetic"] else "real",
-        "setting": str(facts["setting"]).replace("_", " "),
+        "setting": str(facts["setting"]).replace("_shot", "-shot").replace("_", " "),
     }
     summary = summary.assign(**about)
     summary["predictor"] = [title(*key) for key in zip(summary["method"], summary["mode"], strict=True)]
@@ -117,32 +117,6 @@ def standings(folder: Path, resamples: int = 10_000) -> pd.DataFrame:
         title(*key) if key[0] else "" for key in zip(board["floor_method"], board["floor_mode"], strict=True)
     ]
     return board[LABELS + NUMBERS + BESIDE]
-
-
-def dynamic_range(folder: Path) -> pd.Series:
-    """Share of the way from the mean of training to a perfect score that the split-half duplicate goes, per metric.
-
-    Args:
-        folder: folder of a bundle.
-
-    Returns:
-        Mean over conditions of (duplicate - mean of training) / (perfect - mean of training), unclipped; NaN where the
-        metric has no perfect value or no condition has all three. Below 0.1 the metric cannot rank methods here.
-
-    Source: metrics.md section 6.1.
-    """
-    scores, _ = read_scores(folder)
-    found = {}
-    for metric, rows in scores.groupby("metric", sort=False):
-        value = rows.pivot(index="condition", columns=["method", "mode"], values="value")
-        negative = [key for key in value if key[0] == "mean_train"]
-        perfect = METRICS[metric].best
-        if negative and perfect is not None:
-            found[metric] = scaled(value[(CEILING, "")], value[negative[0]], perfect)
-    shares = {metric: one[~np.isnan(one)] for metric, one in found.items()}
-    return pd.Series(
-        {metric: one.mean() if len(one) else np.nan for metric, one in shares.items()}, dtype=float
-    )
 
 
 def title(method: str, mode: str = "") -> str:

@@ -14,6 +14,7 @@ SHAPES = {
     "oracle": "diamond",
     "ceiling": "cross",
 }
+LANE = 16  # pixels
 HEADING = "heading"  # the lane of a block that holds the name of its page
 
 
@@ -89,7 +90,8 @@ def _blocks(
     base = alt.Chart(table[columns]).transform_filter(alt.datum.name == pick)
     x = alt.X("value:Q", title=title, scale=alt.Scale(zero=False))
     tips = ["predictor", "role", alt.Tooltip("block:N", title="page")]
-    tips += [alt.Tooltip(f"{field}:Q", format=".3f") for field in ("value", "from", "to")]
+    named = {"value": "value", "from": "95 % from", "to": "95 % to"}
+    tips += [alt.Tooltip(f"{field}:Q", title=words, format=".3f") for field, words in named.items()]
     tips += [
         alt.Tooltip("n_defined:Q", title="conditions defined"),
         alt.Tooltip("n_total:Q", title="conditions"),
@@ -112,5 +114,5 @@ def _blocks(
     return (
         alt.layer(*layers)
         .add_params(pick)
-        .properties(width="container", height=alt.Step(15, **{"for": "offset"}), description=description)
+        .properties(width="container", height=LANE * len(blocks) * (1 + len(roles)), description=description)
     )

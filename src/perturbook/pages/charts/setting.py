@@ -41,7 +41,9 @@ def score_chart(study: Study, resamples: int) -> alt.LayerChart:
     base = alt.Chart(summary[columns]).transform_filter(alt.datum.name == pick)
     y = alt.Y("predictor:N", title=None, sort=alt.EncodingSortField("mean", op="max", order="descending"))
     x = alt.X(
-        "mean:Q", title="Score (see the menu; unit as the metric defines it)", scale=alt.Scale(zero=False)
+        "mean:Q",
+        title="Score (metric of the menu; energy distance in log1p units, others without unit)",
+        scale=alt.Scale(zero=False),
     )
     tips = [
         "predictor",
@@ -91,7 +93,7 @@ def score_chart(study: Study, resamples: int) -> alt.LayerChart:
         .add_params(pick)
         .properties(
             width="container",
-            height=alt.Step(26),
+            height=26 * summary["predictor"].nunique(),
             description="Score of every predictor with its 95 % interval over conditions, beside floors and the split-half duplicate; the menu picks the metric.",
         )
     )
@@ -121,14 +123,14 @@ def strata_chart(study: Study, resamples: int) -> alt.LayerChart:
     axis = (
         alt.X("dose_um:Q", title="Dose (µM, log scale)", scale=alt.Scale(type="log"))
         if by == "dose_um"
-        else alt.X("context:N", title="Context held out")
+        else alt.X("context:N", title="Context held out", axis=alt.Axis(labelAngle=-30))
     )
     base = alt.Chart(summary[["predictor", "name", by, "mean", "low", "high", "n_defined"]]).transform_filter(
         alt.datum.name == pick
     )
     encode = {
         "x": axis,
-        "y": alt.Y("mean:Q", title="Mean score over conditions", scale=alt.Scale(zero=False)),
+        "y": alt.Y("mean:Q", title="Mean score (metric of the menu)", scale=alt.Scale(zero=False)),
         "color": alt.Color(
             "predictor:N",
             title="Predictor (click to single out)",

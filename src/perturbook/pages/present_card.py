@@ -1,0 +1,154 @@
+"""What a data card says in words and tables; every number comes from the stored card."""
+
+import html
+
+import pandas as pd
+from IPython.display import HTML, Markdown
+
+from perturbook.data.cache import WHEEL
+from perturbook.data.schema import CONTROL
+from perturbook.pages import frame
+from perturbook.pages.card import Card
+
+VALUES = {
+    "counts": "counts, as the origin gives them",
+    "counts_recovered": "counts, recovered exactly from the normalised values of the origin",
+    "counts_recovered_unverified": "counts, recovered from the normalised values of the origin; not verified",
+    "lognorm": "log-normalised values; a model that needs counts must refuse them",
+    "log_intensity": "log2 intensities; a model of counts must refuse them",
+}
+"""What X holds, in words, for each `value_kind`."""
+
+
+def banner(card: Card) -> HTML:
+    """Say first what a reader must know: simulated cells, or a deposited card; nothing for live real cells."""
+    said = "This card was deposited with the project: its summaries and its map are shown, its cells were not read."
+    return frame.notices(card.facts["synthetic"], said if card.deposited else "")
+
+
+def glued(card: Card) -> dict[str, int | float | str]:
+    """Numbers and labels that the text of the page refers to."""
+    facts, medians = card.facts, card.depth.groupby("context")["median"].median()
+    return {
+        **{key: facts[key] for key in ("cells", "genes", "contexts", "perturbations")},
+        "n_checks": len(facts["checks"]),
+        "shown": len(card.cells),
+        "deepest": str(medians.idxmax()),
+        "deepest_median": float(medians.max()),
+        "shallowest": str(medians.idxmin()),
+        "shallowest_median": float(medians.min()),
+        "depth_ratio": float(medians.max() / medians.min()),
+        "carried": int((card.settings["carried"] == "yes").sum()),
+        "n_settings": len(card.settings),
+    }
+
+
+def answer(card: Card) -> Markdown:
+    """The card in one sentence."""
+    facts, doses = card.facts, card.facts["doses_um"]
+    kind = "simulated cells" if facts["synthetic"] else "cells"
+    treated = f"{facts['perturbations']} perturbation{'s' * (facts['perturbations'] != 1)} besides control"
+    treated += f" at {len(doses)} doses from {doses[0]:g} to {doses[-1]:g} µM" if len(doses) > 1 else ""
+    return Markdown(
+        f"**{facts['cells']:,} {kind} with {facts['genes']:,} genes in {facts['contexts']} contexts; "
+        f"{treated if facts['perturbations'] else 'none of them perturbed'}.**"
+    )
+
+
+def _table(rows: dict[str, str]) -> HTML:
+    body = "".join(
+        f'<tr><th scope="row">{html.escape(k)}</th><td>{html.escape(v)}</td></tr>'
+        for k, v in rows.items()
+        if v
+    )
+    return HTML(f'<div class="pb-table"><table>{body}</table></div>')
+
+
+def origin_table(card: Card) -> HTML:
+    """Title, address, checksum and licence of every file; addresses are text, and nothing is loaded from them."""
+    rows = {"Data set": card.facts["title"], "Registry name": str(card.manifest["parameters"]["data"])}
+    for i, file in enumerate(card.facts["files"], 1):
+        number = f" {i}" if len(card.facts["files"]) > 1 else ""
+        package, _, inside = file["url"].removeprefix(WHEEL).partition("/")
+        in_wheel = f"inside the installed package {package}: {inside}"
+        rows["Address" + number] = in_wheel if file["url"].startswith(WHEEL) else file["url"]
+        rows["sha256" + number] = file["sha256"]
+        rows["Licence" + number] = f"{file['licence']}; that of the repository, which need not cover the data"
+    if not card.facts["files"]:
+        rows["Origin"] = "simulated by this project; the code stands where others have a file"
+        rows["sha256 of that code"] = next(iter(card.manifest["data"].values()))
+    return _table(rows)
+
+
+def value_table(card: Card) -> HTML:
+    """What X holds, what was recovered, and how much of it is not zero."""
+    facts = card.facts
+    return _table(
+        {
+            "X holds": VALUES[facts["value_kind"]],
+            "How": facts["recovered"],
+            "Values that are not zero": f"{facts['filled']:.1%} of {facts['cells']:,} x {facts['genes']:,}",
+        }
+    )
+
+
+def count_table(card: Card) -> pd.DataFrame:
+    """Cells per context and group, with sums; a group of several perturbations says how many they are."""
+    counts = card.counts
+    most = counts.groupby("group")["perturbations"].max()
+    table = counts.pivot(index="context", columns="group", values="cells")
+    table = table[list(dict.fromkeys([CONTROL, *counts["group"]]))].fillna(0).astype(int)
+    table["all"] = table.sum(axis=1)
+    table.loc["all"] = table.sum()
+    names = {group: f"{group} ({n} perturbations)" if n > 1 else group for group, n in most.items()}
+    return table.rename(columns=names).rename_axis("Context").rename_axis(None, axis=1).reset_index()
+
+
+def change_text(card: Card) -> Markdown:
+    """What the chart of changes shows, in words and numbers."""
+    change = card.change
+    if change.empty:
+        return Markdown(
+            "No cell of this data set is perturbed, so there is no change to measure and no prediction to score."
+        )
+    kind = "simulated cells" if card.facts["synthetic"] else "cells"
+    ratio = (change["measured"] / change["expected"]).rename("ratio")
+    what = f"In these {kind} the measured change is"
+    if change["dose_um"].nunique() > 1:
+        by_dose = ratio.groupby(change["dose_um"]).mean()
+        low, high = by_dose.index[0], by_dose.index[-1]
+        return Markdown(
+            f"{what} {by_dose.iloc[0]:.2f} times what noise alone would give at {low:g} µM and {by_dose.iloc[-1]:.2f} times "
+            f"at {high:g} µM (means over contexts): where the two are about equal, no method can be seen to be right or wrong."
+        )
+    most, least = ratio.idxmax(), ratio.idxmin()
+    return Markdown(
+        f"{what} between {ratio[least]:.1f} times ({_plain(change['context'][least])}) and {ratio[most]:.1f} times "
+        f"({_plain(change['context'][most])}) what noise alone would give: the fewer the cells, the larger the noise."
+    )
+
+
+def _plain(label: str) -> str:
+    """A label inside Markdown, with nothing in it that Markdown or HTML would read."""
+    return "".join(c if c.isalnum() or c == " " else f"&#{ord(c)};" for c in label)
+
+
+def check_list(card: Card) -> HTML:
+    """Every check that the cells passed before anything was computed, folded."""
+    checks = card.facts["checks"]
+    items = "".join(f"<li>{html.escape(text)}</li>" for text in checks)
+    return HTML(f"<details><summary>{len(checks)} checks, all passed</summary><ul>{items}</ul></details>")
+
+
+def setting_table(card: Card) -> pd.DataFrame:
+    """Which settings these cells can carry, and why not."""
+    return card.settings.set_axis(["Setting", "Carried", "Why"], axis=1)
+
+
+def provenance(card: Card) -> HTML:
+    """What this page was made of, and the command that repeats it."""
+    facts = card.facts
+    return frame.footer(
+        card.manifest,
+        f"{facts['value_kind']}; {facts['genes']} genes; map of {len(card.cells)} cells; no expression of a cell is kept",
+    )
