@@ -35,7 +35,7 @@ for stamp, (name, size, checksum) in plan.simulations(todo, base).items():
             size=size or "default",
             checksum=checksum,
         shell:
-            "{sys.executable} -m perturbook simulate {params.name} {params.size} {output}"
+            "{sys.executable:q} -m perturbook simulate {params.name} {params.size} {output}"
 
 
 for step in todo:
@@ -54,13 +54,13 @@ for step in todo:
         params:
             id=step.page.id,
             given=json.dumps(step.given),
-            facts=step.facts,
+            facts=lambda wildcards, facts=step.facts: facts,  # a function, so that braces in texts are no wildcards
             tier=tier,
         resources:
             mem_mb=3000,
             runtime=30,
         shell:
-            "{sys.executable} -m perturbook page {params.id} {params.tier} {params.given:q} "
+            "{sys.executable:q} -m perturbook page {params.id} {params.tier} {params.given:q} "
             "{output.notebook} {output.manifest} {log}"
 
 
@@ -73,11 +73,13 @@ if "page" not in config:
             [step.bundle for step in todo if step.bundle],
             [path for path in sorted(Path("book").rglob("*")) if path.is_file()],
             "_config.yml",
+            "constraints.txt",
             [f"src/perturbook/pages/{name}.py" for name in ("site", "vega", "vega_plugin", "palette")],
         output:
-            directory(base / "html"),
+            # "update": the book of before stands until another is ready, and again when a page or a reference is broken
+            update(directory(base / "html")),
         params:
             pages=json.dumps([(p.id, p.title, p.part) for p in plan.in_tier(tier)]),
             tier=tier,
         shell:
-            "{sys.executable} -m perturbook site {params.tier}"
+            "{sys.executable:q} -m perturbook site {params.tier}"

@@ -1,5 +1,6 @@
 """Every predictor on screens small enough to compute by hand, and on screens made by its own formula."""
 
+import warnings
 from itertools import permutations
 
 import numpy as np
@@ -471,7 +472,9 @@ def test_the_penalty_is_chosen_without_ever_dividing_a_group():
 
 
 def test_a_single_group_takes_the_smallest_penalty_without_a_warning():
-    assert choose_penalty(np.eye(4), np.ones((4, 2)), np.repeat("one", 4)) == PENALTIES[0]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert choose_penalty(np.eye(4), np.ones((4, 2)), np.repeat("one", 4)) == PENALTIES[0]
 
 
 # Context-aware ridge

@@ -26,10 +26,22 @@ PageId = Annotated[str, typer.Argument(help="Page id, as `perturbook list` shows
 
 
 @app.command("list")
-def list_pages() -> None:
-    """List the pages of the book: id, tier, notebook, title."""
+def list_pages(
+    page: Annotated[str, typer.Argument(help="Page id; shows what `run PAGE -p` takes.")] = "",
+) -> None:
+    """List the pages of the book: id, tier, notebook, title; or the parameters of one page."""
+    from perturbook.pages.parameters import parameters
+    from perturbook.pages.plan import OWN
+    from perturbook.pages.table import page as page_of
     from perturbook.pages.table import pages
 
+    if page:
+        one = page_of(page)
+        for p in parameters(one.notebook).values() if one.notebook else ():
+            if p.name not in OWN:
+                value = json.dumps(one.parameters.get(p.name, p.default))
+                typer.echo(f"{p.name}: {p.kind} = {value}  # {p.help}")
+        return
     width = max(len(page.id) for page in pages())
     for page in pages():
         typer.echo(f"{page.id:{width}}  {page.tier:5}  {page.notebook or 'written':12}  {page.title}")
@@ -187,7 +199,7 @@ def main() -> None:
     try:
         app()
     except PerturbookError as error:
-        typer.echo(f"perturbook: {error}", err=True)
+        typer.echo("perturbook: " + "\n  ".join(str(error).splitlines()), err=True)
         sys.exit(1)
 
 

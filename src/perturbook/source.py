@@ -9,9 +9,9 @@ PACKAGE = Path(__file__).parent
 
 
 @cache
-def _imports(path: Path) -> frozenset[Path]:
-    """Files of the package that `path` imports directly, at the top or inside functions."""
-    return frozenset(imported_by(ast.parse(path.read_text())))
+def _imports(code: str) -> frozenset[Path]:
+    """Files of the package that `code` imports, at the top or inside functions; kept by text, so never out of date."""
+    return frozenset(imported_by(ast.parse(code)))
 
 
 def imported_by(tree: ast.AST) -> set[Path]:
@@ -35,13 +35,14 @@ def closure(*starts: Path) -> list[Path]:
     while todo:
         if (path := todo.pop()) not in seen:
             seen.add(path)
-            todo += _imports(path)
+            todo += _imports(path.read_text())
     return sorted(seen)
 
 
 def source_hash(*starts: Path) -> str:
-    """sha256 over names and text of the closure of `starts`."""
+    """sha256 over names and text of the closure of `starts`; a reader's own file, outside the package, by its bare name."""
     total = hashlib.sha256()
     for path in closure(*starts):
-        total.update(path.relative_to(PACKAGE).as_posix().encode() + b"\0" + path.read_bytes())
+        name = path.relative_to(PACKAGE).as_posix() if path.is_relative_to(PACKAGE) else path.name
+        total.update(name.encode() + b"\0" + path.read_bytes())
     return total.hexdigest()

@@ -1,9 +1,10 @@
 """Evaluation: stored predictions in, honest numbers out. It knows bundles and no model."""
 
-from perturbook.evaluation.bundle import Bundle, Predicted, read_bundle, write_bundle
+from perturbook.evaluation.bundle import CEILING, Bundle, Predicted, read_bundle, write_bundle
+from perturbook.evaluation.measure import build_truth
 from perturbook.evaluation.metric import METRICS
-from perturbook.evaluation.score import CEILING, compare, score, summarise
-from perturbook.evaluation.truth import Truth, build_truth
+from perturbook.evaluation.score import compare, score, summarise
+from perturbook.evaluation.truth import Truth
 from perturbook.registry import import_files
 
 import_files(__import__(__name__, fromlist=["_"]))

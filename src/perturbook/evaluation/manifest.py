@@ -42,9 +42,8 @@ def code_version(root: Path) -> dict[str, str | bool]:
         commit = subprocess.run(["git", "rev-parse", "HEAD"], **run).stdout.strip()
         changed = subprocess.run(["git", "status", "--porcelain", "--untracked-files=no"], **run).stdout
     except (OSError, subprocess.CalledProcessError) as error:
-        raise PerturbookError(
-            f"{root} is a git repository but git cannot name its commit: {error}."
-        ) from error
+        said = getattr(error, "stderr", None) or error
+        raise PerturbookError(f"{root} is a git repository but git cannot name its commit: {said}") from error
     return {**version, "commit": commit, "dirty": bool(changed.strip())}
 
 

@@ -7,6 +7,7 @@ from functools import cached_property
 import numpy as np
 import pandas as pd
 
+from perturbook.errors import ConfigError
 from perturbook.evaluation.bundle import Predicted
 from perturbook.evaluation.truth import Truth
 from perturbook.registry import Registry
@@ -131,6 +132,13 @@ class Metric:
     """Where a gene list comes from."""
     needs_cells: bool = False
     """True where the value says something about generated cells only."""
+    of_mean: bool = False
+    """True where a condition's value depends on no measurement of treated cells but its own `View.y`."""
+
+    def __post_init__(self):
+        """Raise ConfigError for an unknown direction."""
+        if self.better not in ("up", "down", "to 1"):
+            raise ConfigError(f"metric {self.key!r}: better={self.better!r} must be up, down or to 1.")
 
 
 def metric(key: str, **fields) -> Callable:

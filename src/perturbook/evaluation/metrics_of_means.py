@@ -17,6 +17,7 @@ _CONSTANT = "the effect is constant over genes"
     best=1.0,
     trap="Genes differ in level far more than a perturbation moves them, so no change scores high.",
     undefined="the truth is constant over genes",
+    of_mean=True,
 )
 def r2_mean(v: View) -> np.ndarray:
     """R2 over all genes, `(conditions,)`. Source: metrics.md section 3.1."""
@@ -48,6 +49,7 @@ def r2_mean_deg50(v: View) -> np.ndarray:
     trap="Blind to the size of the change, and most perturbations share a response: read beside the centroid form.",
     undefined=_CONSTANT,
     reference="control, truth and prediction from different halves",
+    of_mean=True,
 )
 def pearson_delta_ctrl(v: View) -> np.ndarray:
     """Correlation of effects with split controls, `(conditions,)`. Source: metrics.md section 3.4."""
@@ -63,6 +65,7 @@ def pearson_delta_ctrl(v: View) -> np.ndarray:
     trap="Truth and prediction share the noise of the controls, which correlates them even where nothing changed.",
     undefined=_CONSTANT,
     reference="control, the same cells on both sides",
+    of_mean=True,
 )
 def pearson_delta_ctrl_shared(v: View) -> np.ndarray:
     """Correlation of effects as most papers report it, `(conditions,)`. Source: metrics.md section 3.4."""
@@ -96,6 +99,7 @@ def pearson_delta_ctrl_deg20(v: View) -> np.ndarray:
     trap="In a new context it also rewards knowing the context: the centroid comes from other contexts.",
     undefined=_CONSTANT,
     reference="mean of the training perturbation centroids",
+    of_mean=True,
 )
 def pearson_delta_centroid(v: View) -> np.ndarray:
     """Correlation of what is specific to the perturbation, `(conditions,)`. Source: metrics.md section 3.5."""
@@ -110,6 +114,7 @@ def pearson_delta_centroid(v: View) -> np.ndarray:
     best=0.0,
     trap="Divides by the level of expression, not by the size of the effect.",
     undefined="the truth is zero in every gene",
+    of_mean=True,
 )
 def rel_rmse_mean(v: View) -> np.ndarray:
     """Relative error of the mean, `(conditions,)`. Source: metrics.md section 3.2."""

@@ -5,14 +5,14 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from perturbook.evaluation.bundle import Bundle, read_bundle
+from perturbook.errors import ConfigError
+from perturbook.evaluation.bundle import CEILING, Bundle, read_bundle
 from perturbook.evaluation.duplicate import duplicate_scores, within_error
 from perturbook.evaluation.intervals import bootstrap_difference, bootstrap_mean
 from perturbook.evaluation.metric import METRICS, view
 
 MIN_CELLS = 5  # scdca.md section 6
 FEW = 10  # below this many conditions every value is shown, metrics.md section 8
-CEILING = "half_duplicate"
 LABELS = ["context", "perturbation", "dose_um", "fold", "n_true"]
 
 
@@ -41,12 +41,17 @@ def score(bundle: Bundle | str | Path, metrics: list[str] | None = None) -> pd.D
     few = (obs["n_true"] < MIN_CELLS).to_numpy()
     frames = []
 
-    def add(method: str, mode: str, key: str, values: np.ndarray, reason: str, **more) -> None:
+    def add(
+        method: str, mode: str, key: str, values: np.ndarray, reason, *, n_pred=0, within_se=np.nan
+    ) -> None:
         values = np.where(few, np.nan, values)
         undefined = np.isnan(values)
-        frame = obs[LABELS].assign(method=method, mode=mode, metric=key, value=values, **more)
+        frame = obs[LABELS].assign(method=method, mode=mode, metric=key, value=values, n_pred=n_pred)
+        frame["within_se"] = np.where(undefined, np.nan, within_se)
         frame["status"] = np.where(undefined, "undefined", "ok")
-        frame["reason"] = np.where(few, f"fewer than {MIN_CELLS} cells", np.where(undefined, reason, ""))
+        frame["reason"] = np.where(
+            few, f"fewer than {MIN_CELLS} measured cells", np.where(undefined, reason, "")
+        )
         frames.append(frame.assign(reference=entries[key].reference, de_source=entries[key].de_source))
 
     for model in bundle.predictions:
@@ -60,7 +65,8 @@ def score(bundle: Bundle | str | Path, metrics: list[str] | None = None) -> pd.D
             with np.errstate(invalid="ignore", divide="ignore"):
                 values = np.where(absent, np.nan, entry.compute(v))
                 within = within_error(truth, v, key) if len(obs) < FEW else np.nan
-            add(model.name, model.mode, key, values, entry.undefined, within_se=within, n_pred=v.n_predicted)
+            why = np.where(absent, "the predictor gives no value here", entry.undefined)
+            add(model.name, model.mode, key, values, why, n_pred=v.n_predicted, within_se=within)
     for key, values in duplicate_scores(truth, keys).items():
         add(CEILING, "", key, values, entries[key].undefined, n_pred=obs["n_true"] // 2)
     facts = {k: truth.facts.get(k, "") for k in ("page", "setting", "seed", "scale", "panel_hash")}
@@ -112,13 +118,17 @@ def compare(scores: pd.DataFrame, metric: str, first: str, second: str, *, n: in
     Returns:
         mean, low, high, n_defined, n_total.
 
-    Source: metrics.md section 8.
+    Raises:
+        ConfigError: a method has no rows of the metric, or rows in two modes.
+
+    Source: metrics.md sections 1.7 and 8.
     """
-    rows = scores[scores["metric"] == metric]
-    wide = rows.pivot(index=["condition", "perturbation"], columns="method", values="value")
-    drugs = wide.index.get_level_values("perturbation").to_numpy(str)
-    block = drugs if len(set(drugs)) > 1 else None
-    i = bootstrap_difference(wide[first].to_numpy(), wide[second].to_numpy(), n=n, block=block)
+    rows = scores[(scores["metric"] == metric) & scores["method"].isin([first, second])]
+    for method in (first, second):
+        if (modes := rows.loc[rows["method"] == method, "mode"].nunique()) != 1:
+            raise ConfigError(f"{method!r} has rows of {metric!r} in {modes} modes; give the rows of one.")
+    table = rows.pivot(index=["condition", "perturbation"], columns="method", values="value").reset_index()
+    i = bootstrap_difference(table[first].to_numpy(), table[second].to_numpy(), n=n, block=_block(table))
     return pd.Series(
         {"mean": i.mean, "low": i.low, "high": i.high, "n_defined": i.n_defined, "n_total": i.n_total},
         dtype=object,

@@ -59,7 +59,7 @@ class ContextRidge:
         solved = np.linalg.solve(
             x.T @ (weight[:, None] * x) + shrink + 1e-12 * np.eye(x.shape[1]), x.T @ table["xy"]
         )
-        return pd.Series(solved, index=["w0", "w1", *contexts])
+        return pd.Series(solved, index=["w0", "w1", *(f"g {c}" for c in contexts)])
 
     def _choose(self, table: pd.DataFrame, contexts: list[str]) -> float:
         """Penalty whose weights predict the scaled effects of a left-out context best, its gain being unknown there."""
@@ -80,6 +80,6 @@ class ContextRidge:
         ):
             if (m := self._others(context, drug, dose)) is None:
                 raise NotApplicable(f"training holds no cell of {drug} in another context")
-            gain = self.weights.get(context, 0.0) if context not in ("w0", "w1") else 0.0
+            gain = self.weights.get(f"g {context}", 0.0)
             rows.append(mu0 + m * (self.weights["w0"] + self.weights["w1"] * self._expression(m, mu0) + gain))
         return Prediction(np.stack(rows))

@@ -2,19 +2,22 @@
 
 import fcntl
 import json
-import os
-import subprocess
-import sys
+import re
+import shutil
 from collections.abc import Mapping
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 from perturbook import data
-from perturbook.errors import DataUnavailable, PerturbookError
+from perturbook.errors import ConfigError, DataUnavailable, PerturbookError
 from perturbook.pages import plan
 from perturbook.pages.table import ROOT, in_tier
 from perturbook.pages.table import page as page_of
+from perturbook.processes import run_module
+
+SAID = re.compile(r"^perturbook: (.*(?:\n  \S.*)*)", re.MULTILINE)
+"""An error of ours in a log, as the command line writes it: further lines are set in by two blanks."""
 
 
 def fetch_for(tier: str) -> list[str]:
@@ -56,8 +59,20 @@ def run_page(page_id: str, given: Mapping[str, Any], cores: int = 2) -> plan.Ste
     page = page_of(page_id)
     if not page.notebook:
         raise PerturbookError(f"{page_id} is a written page; there is nothing to run.")
+    if page.after:
+        raise PerturbookError(
+            f"{page_id} reads the results of other pages; `perturbook build` runs it with them."
+        )
+    if fixed := sorted(set(plan.OWN) & set(given)):
+        raise ConfigError(f"Parameter {', '.join(fixed)} cannot be given: `run` sets it.")
+    own = str(given.get("data", ""))
+    if own not in data.DATASETS and Path(own).is_file():  # a path from the reader's folder
+        given = {**given, "data": str(Path(own).resolve())}
     # a file is named from where the user stands, the page runs from the project's folder
-    given = {k: str(Path(v).resolve()) if isinstance(v, str) and v.endswith(".h5ad") else v for k, v in given.items()}
+    given = {
+        k: str(Path(v).resolve()) if isinstance(v, str) and v.endswith(".h5ad") else v
+        for k, v in given.items()
+    }
     name = sha256(json.dumps(given, sort_keys=True).encode()).hexdigest()[:8] if given else "as-in-the-book"
     base = Path("runs") / page_id / name
     step = plan.step(page, {**page.parameters_at("book"), **given}, base, [])
@@ -75,41 +90,20 @@ def _snakemake(base: Path, cores: int, config: dict[str, Any], more: tuple[str, 
             raise PerturbookError(
                 f"Another build is at work in {base}. Wait for it, or stop it, and try again."
             ) from error
-        log = ROOT / base / "snakemake.log"
-        command = [
-            sys.executable,
-            "-m",
-            "snakemake",
-            "--snakefile",
-            str(ROOT / "Snakefile"),
-            "--directory",
-            str(ROOT),
-        ]
-        command += [
-            "--cores",
-            str(cores),
-            "--nolock",
-            "--rerun-incomplete",
-            "--keep-going",
-            "--quiet",
-            "rules",
-            "progress",
-        ]
-        command += ["--configfile", str(ROOT / base / "config.json"), *more]
+        _sweep(base)
+        settings, log = ROOT / base / "config.json", ROOT / base / "snakemake.log"
         # a file, because values given on Snakemake's command line lose their types
-        (ROOT / base / "config.json").write_text(json.dumps(config))
-        with log.open("w") as out:
-            code = subprocess.run(
-                command,
-                stdout=out,
-                stderr=subprocess.STDOUT,
-                cwd=ROOT,
-                env={**os.environ, "PERTURBOOK_BUILD": str(os.getpid())},
-            ).returncode
+        settings.write_text(json.dumps(config))
+        command = ["--snakefile", str(ROOT / "Snakefile"), "--directory", str(ROOT), "--cores", str(cores)]
+        command += ["--nolock", "--rerun-incomplete", "--keep-going", "--quiet", "rules", "progress"]
+        code = run_module("snakemake", [*command, "--configfile", str(settings), *more], log, {})
     if code:
-        said = [
-            line.removeprefix("perturbook: ")
-            for line in log.read_text().splitlines()
-            if line.startswith("perturbook: ")
-        ]
+        said = [error.replace("\n  ", "\n") for error in SAID.findall(log.read_text())]
         raise PerturbookError("\n".join(dict.fromkeys(said)) or f"The build stopped; see {log}.")
+
+
+def _sweep(base: Path) -> None:
+    """Remove what a killed build left half-written; the lock is ours, so nobody is at work on it."""
+    for room in ("pages", "bundles", "manifests"):
+        for left in (ROOT / base / room).glob(".*"):
+            shutil.rmtree(left, ignore_errors=True) if left.is_dir() else left.unlink(missing_ok=True)

@@ -17,8 +17,9 @@ from perturbook.evaluation.bundle import MANIFEST
 from perturbook.evaluation.manifest import manifest, read_manifest, write_manifest
 from perturbook.pages import card_tables
 from perturbook.pages.cell_map import cell_map
-from perturbook.pages.kept import open_deposit, whole_folder
+from perturbook.pages.kept import open_deposit
 from perturbook.pages.table import ROOT
+from perturbook.whole import whole_folder
 
 CARD = "card.json"
 TABLES = ("counts", "depth", "change", "settings", "cells")

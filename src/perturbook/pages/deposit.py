@@ -7,16 +7,17 @@ from pathlib import Path
 
 import numpy as np
 
-from perturbook.errors import PerturbookError
+from perturbook.errors import ConfigError, PerturbookError
 from perturbook.evaluation import read_bundle, score
 from perturbook.evaluation.bundle import MANIFEST, SCORES, TRUTH
-from perturbook.evaluation.manifest import read_manifest
+from perturbook.evaluation.manifest import digest, read_manifest
 from perturbook.evaluation.score import from_csv, wide
 from perturbook.models import MODELS
 from perturbook.pages.plan import folder
 from perturbook.pages.table import ROOT, Page, in_tier
 from perturbook.pages.table import page as page_of
 from perturbook.source import source_hash
+from perturbook.whole import whole_folder
 
 RESULTS = ROOT / "results"
 TOLERANCE = 1e-8
@@ -42,16 +43,15 @@ def update() -> Iterator[Path]:
         PerturbookError: a page that keeps something has not been built.
     """
     for page in in_tier("book"):
-        made = ROOT / folder("book") / "bundles" / page.id
         if not page.headline:
             continue
+        made = ROOT / folder("book") / "bundles" / page.id
         if not made.is_dir():
             raise PerturbookError(f"Page {page.id} has no finished bundle at {made}; run `make book` first.")
         to = RESULTS / page.id / str(page.parameters.get("seed", 0))
-        shutil.rmtree(to, ignore_errors=True)
-        to.mkdir(parents=True)
-        for path in _kept(page, made):
-            shutil.copy(path, to)
+        with whole_folder(to) as making:
+            for path in _kept(page, made):
+                shutil.copy(path, making)
         yield to
 
 
@@ -59,32 +59,59 @@ def check() -> Iterator[str]:
     """Score every deposit again; yields one line for each that agrees.
 
     Raises:
-        PerturbookError: a score differs, a row is missing, a file is not the one the manifest names, a deposit belongs
-            to no page, or the source of a deposited model has changed since.
+        PerturbookError: a score differs, a row or a file is missing, a file is not the one the manifest names, a deposit
+            belongs to no page, or the source of a deposited model has changed since.
     """
-    found = sorted(RESULTS.glob(f"*/*/{TRUTH}"))
-    for truth in found:
-        place = truth.parent
-        about = read_manifest(place / MANIFEST)
-        page = page_of(place.parent.name)
-        kept = sorted(path.stem for path in place.glob("*.h5ad") if path.name != TRUTH)
-        for name in sorted({stem.split("-")[0] for stem in kept}):
-            now = source_hash(Path(inspect.getfile(MODELS[name])))
-            if about["model_sources"].get(name) != now:
-                raise PerturbookError(
-                    f"{place}: the source of {name} has changed since its deposit. Run `make book` and `perturbook check --update`."
-                )
-        again, stored = wide(score(read_bundle(place))), from_csv(place / SCORES)
-        if missing := sorted(set(again.index) - set(stored.index)):
-            raise PerturbookError(f"{place / SCORES} lacks the rows {missing[:3]}.")
-        stored = stored.loc[again.index, again.columns]
-        differ = ~np.isclose(again, stored, rtol=TOLERANCE, atol=TOLERANCE, equal_nan=True)
-        if differ.any():
-            row, column = np.argwhere(differ)[0]
-            raise PerturbookError(
-                f"{place}: {int(differ.sum())} scores differ, first {again.columns[column]} of {again.index[row]}: "
-                f"stored {stored.iat[row, column]:.10g}, now {again.iat[row, column]:.10g}."
-            )
-        yield f"{page.id}: {len(again)} rows of {len(kept)} models and the duplicate agree"
-    if not found:
+    places = sorted({path.parent for name in (TRUTH, SCORES) for path in RESULTS.glob(f"*/*/{name}")})
+    if not places:
         raise PerturbookError(f"There is no deposit in {RESULTS}.")
+    for place in places:
+        models = _check_files(place)
+        rows = _check_scores(place)
+        yield f"{place.parent.name}: {rows} rows of {models} models and the duplicate agree"
+
+
+def _check_files(place: Path) -> int:
+    """Compare what lies in a deposit with its page and manifest; returns the number of models."""
+    about = read_manifest(place / MANIFEST)
+    try:
+        page = page_of(place.parent.name)
+    except ConfigError as error:
+        raise PerturbookError(f"{place} belongs to no page. {error}") from error
+    for name, sum_ in digest(place).items():
+        if about.get("files", {}).get(name) != sum_:
+            raise PerturbookError(f"{place / name} is not the file that {MANIFEST} names; deposit it again.")
+    models = {path.stem.split("-")[0] for path in place.glob("*.h5ad") if path.name != TRUTH}
+    absent = {entry["name"] for entry in about["not_applicable"]}
+    if missing := sorted(set(page.headline) - models - absent):
+        raise PerturbookError(f"{place} lacks the predictions of {', '.join(missing)}.")
+    for name in sorted(models):
+        now = source_hash(Path(inspect.getfile(MODELS[name]))) if name in MODELS else "no longer registered"
+        if about["model_sources"].get(name) != now:
+            raise PerturbookError(
+                f"{place}: the source of {name} has changed since its deposit. Run `make book` and `perturbook check --update`."
+            )
+    return len(models)
+
+
+def _check_scores(place: Path) -> int:
+    """Compare the stored scores of the deposited models with new ones; returns the number of rows."""
+    again, path = wide(score(read_bundle(place))), place / SCORES
+    if not path.is_file():
+        raise PerturbookError(f"{path} does not exist.")
+    stored = from_csv(path)
+    stored = stored[stored.index.isin(again.index.unique("method"), level="method")]
+    if missing := [*again.index.difference(stored.index), *again.columns.difference(stored.columns)]:
+        raise PerturbookError(f"{path} lacks {len(missing)} rows or metrics, such as {missing[0]}.")
+    if len(stored) > len(again):
+        more = [*stored.index.difference(again.index), *stored.index[stored.index.duplicated()]]
+        raise PerturbookError(f"{path} has {len(more)} rows that no scoring gives, such as {more[0]}.")
+    stored = stored.loc[again.index, again.columns]
+    differ = ~np.isclose(again, stored, rtol=TOLERANCE, atol=TOLERANCE, equal_nan=True)
+    if differ.any():
+        row, column = np.argwhere(differ)[0]
+        raise PerturbookError(
+            f"{path}: {int(differ.sum())} scores differ, first {again.columns[column]} of {again.index[row]}: "
+            f"stored {stored.iat[row, column]:.10g}, now {again.iat[row, column]:.10g}."
+        )
+    return len(again)

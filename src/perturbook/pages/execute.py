@@ -5,9 +5,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from perturbook import data
 from perturbook.evaluation.manifest import digest, manifest, write_manifest
 from perturbook.pages import parameters
+from perturbook.pages.plan import data_states
 from perturbook.pages.runner import execute
 from perturbook.pages.table import ROOT
 from perturbook.pages.table import page as page_of
@@ -32,9 +32,7 @@ def execute_page(
     page, started = page_of(page_id), time.monotonic()
     values = parameters.check(page.notebook, given)
     execute(page, given, notebook, log)
-    name = values.get("data", "")
-    sums = {name: data.checksum(name) if data.available(name) else "absent"} if name in data.DATASETS else {}
-    made = manifest(ROOT, page=page_id, tier=tier, parameters=values, data=sums)
+    made = manifest(ROOT, page=page_id, tier=tier, parameters=values, data=data_states(page, values))
     made["bundle"] = digest(ROOT / values["out"]) if values.get("out") else {}
     made["run"]["seconds"] = round(time.monotonic() - started, 1)
     write_manifest(made, about)

@@ -1,28 +1,11 @@
-"""What a page keeps: a folder written whole or not at all, or the project's deposit in its place."""
+"""The project's deposit, where the data of a page cannot be had."""
 
-import os
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 from perturbook.errors import DataUnavailable
 from perturbook.pages.table import ROOT
-
-
-@contextmanager
-def whole_folder(folder: Path) -> Iterator[Path]:
-    """Give an empty folder to write into and put it at `folder` when the block ends well; otherwise leave no trace."""
-    folder = Path(folder)
-    making = folder.with_name(f".{folder.name}.{os.getpid()}")
-    shutil.rmtree(making, ignore_errors=True)
-    making.mkdir(parents=True)
-    try:
-        yield making
-        shutil.rmtree(folder, ignore_errors=True)
-        making.replace(folder)
-    finally:
-        shutil.rmtree(making, ignore_errors=True)
+from perturbook.whole import whole_folder
 
 
 def open_deposit(page: str, seed: int, needs: str, out: Path, absent: DataUnavailable) -> None:

@@ -8,12 +8,13 @@ from IPython.display import HTML
 from perturbook.errors import ConfigError
 from perturbook.evaluation import METRICS
 from perturbook.pages.html_table import items, join, link, table
-from perturbook.pages.present import SHOWN, interval, number
+from perturbook.pages.present import SHORT, SHOWN, interval, number
 from perturbook.pages.standings import bundle_folders, standings
 from perturbook.pages.table import ROOT
 from perturbook.pages.table import page as page_of
 
 RIVALS = ("opponent", "model")
+MODES = {"AB": "A and B"}
 FILTERS = ("Data", "Cells", "Setting", "Role")
 
 
@@ -121,9 +122,7 @@ def answer(board: pd.DataFrame, metric: str) -> HTML:
         for name, part in pages.items()
     ]
     luck = (
-        f"{len(compared)} differences have an interval; about one in twenty would exclude 0 by chance alone."
-        if len(compared)
-        else "No difference has an interval."
+        f"Differences with an interval: {len(compared)}; about one in twenty would exclude 0 by chance alone."
     )
     return HTML(f"<p><strong>{join(main)}</strong></p>{items(lines)}<p>{luck}</p>")
 
@@ -131,12 +130,8 @@ def answer(board: pd.DataFrame, metric: str) -> HTML:
 def _labels(row: pd.Series) -> dict:
     return {
         "Page": link(f"{row['page']}.html", row["title"]),
-        "Data": row["data"],
         "Cells": row["cells"],
-        "Setting": row["setting"],
-        "Role": row["role"],
         "Predictor": row["predictor"],
-        "Mode": {"AB": "A and B"}.get(row["mode"], row["mode"]),
     }
 
 
@@ -165,9 +160,18 @@ def main_table(board: pd.DataFrame, metric: str) -> HTML:
     }
     rows = []
     for _, row in _ordered(_of(board, metric)).iterrows():
-        more = {METRICS[m].title: others.get((*row[key], m), "undefined") for m in SHOWN if m != metric}
-        score = {"Defined": f"{row['n_defined']} of {row['n_total']}", METRICS[metric].title: interval(row)}
-        rows.append({**_labels(row), **score, **_beside(row), **more})
+        more = {SHORT[m]: others.get((*row[key], m), "undefined") for m in SHOWN if m != metric}
+        score = {
+            SHORT.get(metric, METRICS[metric].title): interval(row),
+            "Defined": f"{row['n_defined']} of {row['n_total']}",
+        }
+        about = {
+            "Role": row["role"],
+            "Data": row["data"],
+            "Setting": row["setting"],
+            "Mode": MODES.get(row["mode"], row["mode"]),
+        }
+        rows.append({**_labels(row), **score, **_beside(row), **about, **more})
     return HTML(table(rows, f"Every predictor of every page, by “{METRICS[metric].title}”", FILTERS))
 
 
@@ -176,8 +180,8 @@ def metrics_table(board: pd.DataFrame) -> HTML:
     rows = []
     for metric in METRICS:
         for _, row in _ordered(board[(board["metric"] == metric) & (board["n_defined"] > 0)]).iterrows():
-            labels = {k: v for k, v in _labels(row).items() if k not in ("Data", "Setting")}
-            rows.append({**labels, "Metric": METRICS[metric].title, "Score": interval(row), **_beside(row)})
+            score = {"Metric": METRICS[metric].title, "Score": interval(row)}
+            rows.append({**_labels(row), **score, **_beside(row), "Role": row["role"]})
     return HTML(table(rows, "Every metric of every predictor", ("Metric", "Page", "Role")))
 
 

@@ -30,13 +30,17 @@ def score_beside_floors(path: Path, page: str = "") -> tuple[pd.DataFrame, pd.Da
         page: page whose truth a single file is scored against.
 
     Returns:
-        A short table, methods x metrics, "undefined" where it is, and the long table of `score`.
+        A short table, methods x metrics, "undefined (0 of N)" where it is, and the long table of `score`.
 
     Raises:
         InputError: the path or its content is not as it must be.
     """
     if path.is_dir():
         bundle = read_bundle(path)
+        if page and page != bundle.truth.facts.get("page"):
+            raise InputError(
+                f"{path} is a bundle of page {bundle.truth.facts.get('page')!r}, not of {page!r}."
+            )
     elif not path.exists():
         raise InputError(
             f"{path} does not exist. Give the folder of a bundle, or an .h5ad of conditions x genes."
@@ -58,7 +62,7 @@ def short_table(scores: pd.DataFrame, metrics: list[str] | None = None) -> pd.Da
     """Methods x metrics as text: mean over the defined conditions, and how many they are where not all."""
     summary = summarise(scores, n=100)
     text = [
-        "undefined"
+        f"undefined (0 of {row.n_total})"
         if not row.n_defined
         else f"{row.mean:.3f}"
         + (f" ({row.n_defined} of {row.n_total})" if row.n_defined < row.n_total else "")

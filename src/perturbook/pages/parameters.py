@@ -43,17 +43,31 @@ def parameters(notebook: str) -> dict[str, Parameter]:
     cells = [c for c in nbformat.read(path, as_version=4).cells if "parameters" in c.metadata.get("tags", [])]
     if len(cells) != 1:
         raise ConfigError(f"{path.name} has {len(cells)} cells tagged parameters; it needs one.")
-    source, found = cells[0].source, {}
-    for node in ast.parse(source).body:
-        line = source.splitlines()[node.lineno - 1]
-        kind = ast.unparse(node.annotation) if isinstance(node, ast.AnnAssign) else ""
-        if kind not in KINDS or node.end_lineno != node.lineno or "  # " not in line:
-            raise ConfigError(
-                f"{path.name}: parameter line {line!r} must read `name: kind = literal  # help`, kind one of {', '.join(KINDS)}."
-            )
-        help_ = line.rsplit("  # ", 1)[1]
-        found[node.target.id] = Parameter(node.target.id, kind, ast.literal_eval(node.value), help_)
-    return found
+    found = [_parameter(path.name, line) for line in cells[0].source.splitlines() if line.strip()]
+    return {parameter.name: parameter for parameter in found}
+
+
+def _parameter(notebook: str, line: str) -> Parameter:
+    """One line of a parameters cell; raises ConfigError where it is not `name: kind = literal  # help`."""
+    code, _, help_ = line.rpartition("  # ")
+    try:
+        node = ast.parse(code).body[0]
+        kind, default = ast.unparse(node.annotation), ast.literal_eval(node.value)
+        right = kind in KINDS and _is(kind, default)
+    except (AttributeError, IndexError, SyntaxError, ValueError):
+        right = False
+    if not right:
+        raise ConfigError(
+            f"{notebook}: parameter line {line!r} must read `name: kind = literal  # help`, kind one of {', '.join(KINDS)}."
+        )
+    return Parameter(node.target.id, kind, default, help_)
+
+
+def _is(kind: str, value: Any) -> bool:
+    """Whether a value is of a kind: a whole number is a float too, True is no number, a list holds texts only."""
+    if isinstance(value, bool) or not isinstance(value, KINDS[kind]):
+        return kind == "bool" and isinstance(value, bool)
+    return kind != "list[str]" or all(isinstance(one, str) for one in value)
 
 
 def check(notebook: str, given: Mapping[str, Any]) -> dict[str, Any]:
@@ -67,12 +81,10 @@ def check(notebook: str, given: Mapping[str, Any]) -> dict[str, Any]:
         listed = "; ".join(f"{p.name} ({p.kind})" for p in known.values())
         raise ConfigError(f"Unknown parameter {', '.join(unknown)}. {notebook} knows: {listed}.")
     for name, value in given.items():
-        kind = known[name].kind
-        right = isinstance(value, KINDS[kind]) and (kind == "bool" or not isinstance(value, bool))
-        if kind == "list[str]" and right:
-            right = all(isinstance(one, str) for one in value)
-        if not right:
-            raise ConfigError(f"Parameter {name} must be {kind}, not {value!r}. It is: {known[name].help}.")
+        if not _is(known[name].kind, value):
+            raise ConfigError(
+                f"Parameter {name} must be {known[name].kind}, not {value!r}. It is: {known[name].help}."
+            )
     return {name: given.get(name, parameter.default) for name, parameter in known.items()}
 
 
@@ -92,5 +104,6 @@ def from_text(assignments: list[str]) -> dict[str, Any]:
         try:
             given[name] = yaml.safe_load(value) if value else ""
         except yaml.YAMLError as error:
-            raise ConfigError(f"The value of {name}, {value!r}, cannot be read: {error}.") from error
+            why = " ".join(str(error).split())
+            raise ConfigError(f"The value of {name}, {value!r}, cannot be read: {why}.") from error
     return given

@@ -10,11 +10,17 @@ from typing import Any
 import nbformat
 
 from perturbook import data, splits
+from perturbook.data.cache import file_sha256
 from perturbook.evaluation import METRICS
 from perturbook.models import MODELS
 from perturbook.pages import parameters
+from perturbook.pages.design import Design
 from perturbook.pages.table import ROOT, Page, in_tier
-from perturbook.source import closure, imported_by
+from perturbook.source import PACKAGE, closure, imported_by
+
+
+OWN = ("page", "out", "bundles")
+"""Parameters that a plan sets itself."""
 
 
 @dataclass(frozen=True)
@@ -42,28 +48,43 @@ def folder(tier: str) -> Path:
     return Path("build") / tier
 
 
-def _data_state(name: str) -> str:
-    """Checksum of a data set that can be had without a network, "absent" of another."""
-    if name not in data.DATASETS:
-        return Path(name).name
-    return data.checksum(name) if data.available(name) else "absent"
+def _code(page: Page) -> ast.Module:
+    """Code of the page's notebook without the parameters cell, whose defaults a page may override."""
+    cells = nbformat.read(ROOT / "notebooks" / f"{page.notebook}.ipynb", as_version=4).cells
+    code = [c for c in cells if c.cell_type == "code" and "parameters" not in c.metadata.get("tags", [])]
+    return ast.parse("\n".join(c.source for c in code))
+
+
+def _words(page: Page, values: dict[str, Any]) -> set[str]:
+    """Every text among the parameters and in the notebook's code: the names of registry entries that the page uses."""
+    given = [one for value in values.values() for one in (value if isinstance(value, list) else [value])]
+    said = [node.value for node in ast.walk(_code(page)) if isinstance(node, ast.Constant)]
+    return {one for one in (*given, *said) if isinstance(one, str)}
+
+
+def data_states(page: Page, values: dict[str, Any]) -> dict[str, str]:
+    """Checksum of every data set that the page uses, "absent" where it cannot be had without a network.
+
+    Raises:
+        ConfigError: the parameter `data` names neither a data set nor a file.
+    """
+    own = values.get("data", "")
+    if own not in data.DATASETS and Path(own).is_file():
+        return {own: file_sha256(Path(own))}
+    names = (_words(page, values) & set(data.DATASETS)) | ({own} - {""})
+    return {name: data.checksum(name) if data.available(name) else "absent" for name in sorted(names)}
 
 
 def _sources(page: Page, values: dict[str, Any]) -> list[Path]:
-    """The notebook's imports followed through the package, and the registry entries that its parameters name."""
-    notebook = ROOT / "notebooks" / f"{page.notebook}.ipynb"
-    code = "\n".join(c.source for c in nbformat.read(notebook, as_version=4).cells if c.cell_type == "code")
-    starts = imported_by(ast.parse(code))
-    named = [MODELS[name] for name in values.get("models", [])]
-    named += [splits.SETTINGS[values["setting"]].draw] if "setting" in values else []
-    named += [data.DATASETS[name].prepare for name in _data_sets(values) if name in data.DATASETS]
+    """Notebook, runner, the notebook's imports followed through the package, and the registry entries it names."""
+    words = _words(page, values)
+    named = [MODELS[name] for name in words & set(MODELS)]
+    named += [splits.SETTINGS[name].draw for name in words & set(splits.SETTINGS)]
+    named += [data.DATASETS[name].prepare for name in words & set(data.DATASETS)]
     named += [metric.compute for metric in METRICS.values()]
-    starts |= {Path(inspect.getfile(inspect.unwrap(one))) for one in named}
-    return [notebook, *closure(*starts)]
-
-
-def _data_sets(values: dict[str, Any]) -> list[str]:
-    return [values["data"]] if values.get("data") else []
+    starts = imported_by(_code(page)) | {Path(inspect.getfile(inspect.unwrap(one))) for one in named}
+    machinery = [PACKAGE / "pages" / f"{name}.py" for name in ("execute", "runner")]
+    return [ROOT / "notebooks" / f"{page.notebook}.ipynb", *machinery, *closure(*starts)]
 
 
 def prepared(name: str, size: str, base: Path) -> Path:
@@ -94,7 +115,9 @@ def step(page: Page, given: dict[str, Any], base: Path, siblings: list[Path]) ->
     if "bundles" in known:
         given["bundles"] = (base / "bundles").as_posix()
     values = parameters.check(page.notebook, given)
-    states = {name: _data_state(name) for name in _data_sets(values)}
+    if page.scored:
+        Design(**{name: value for name, value in values.items() if name in Design.__dataclass_fields__})
+    states = data_states(page, values)
     inputs = [path.relative_to(ROOT).as_posix() for path in _sources(page, values)] + ["constraints.txt"]
     inputs += [path.as_posix() for path in siblings]
     if page.scored and values["data"] in data.DATASETS and data.DATASETS[values["data"]].synthetic:
@@ -119,10 +142,9 @@ def step(page: Page, given: dict[str, Any], base: Path, siblings: list[Path]) ->
 def steps(tier: str) -> list[Step]:
     """All pages of a build that run a notebook, in reading order."""
     base, rows = folder(tier), [page for page in in_tier(tier) if page.notebook]
-    plain = {page.id: step(page, page.parameters_at(tier), base, []) for page in rows if not page.after}
-    planned = []
-    for page in rows:
-        made = [s for s in plain.values() if s.page.notebook in page.after]
+    planned: dict[str, Step] = {}
+    for page in sorted(rows, key=lambda row: bool(row.after)):  # pages that read others' results come last
+        made = [s for s in planned.values() if s.page.notebook in page.after]
         siblings = [path for s in made for path in (s.bundle, s.manifest) if path]
-        planned.append(plain.get(page.id) or step(page, page.parameters_at(tier), base, siblings))
-    return planned
+        planned[page.id] = step(page, page.parameters_at(tier), base, siblings)
+    return [planned[page.id] for page in rows]

@@ -2,12 +2,11 @@
 
 import html
 
-import pandas as pd
 from IPython.display import HTML, Markdown
 
 from perturbook.data.cache import WHEEL
 from perturbook.data.schema import CONTROL
-from perturbook.pages import frame
+from perturbook.pages import frame, html_table
 from perturbook.pages.card import Card
 
 VALUES = {
@@ -87,12 +86,12 @@ def value_table(card: Card) -> HTML:
         {
             "X holds": VALUES[facts["value_kind"]],
             "How": facts["recovered"],
-            "Values that are not zero": f"{facts['filled']:.1%} of {facts['cells']:,} x {facts['genes']:,}",
+            "Values that are not zero": f"{100 * facts['filled']:.1f} % of {facts['cells']:,} x {facts['genes']:,}",
         }
     )
 
 
-def count_table(card: Card) -> pd.DataFrame:
+def count_table(card: Card) -> HTML:
     """Cells per context and group, with sums; a group of several perturbations says how many they are."""
     counts = card.counts
     most = counts.groupby("group")["perturbations"].max()
@@ -101,7 +100,8 @@ def count_table(card: Card) -> pd.DataFrame:
     table["all"] = table.sum(axis=1)
     table.loc["all"] = table.sum()
     names = {group: f"{group} ({n} perturbations)" if n > 1 else group for group, n in most.items()}
-    return table.rename(columns=names).rename_axis("Context").rename_axis(None, axis=1).reset_index()
+    rows = table.rename(columns=names).rename_axis("Context").reset_index().to_dict("records")
+    return HTML(html_table.table(rows, "Cells per context"))
 
 
 def change_text(card: Card) -> Markdown:
@@ -136,13 +136,15 @@ def _plain(label: str) -> str:
 def check_list(card: Card) -> HTML:
     """Every check that the cells passed before anything was computed, folded."""
     checks = card.facts["checks"]
-    items = "".join(f"<li>{html.escape(text)}</li>" for text in checks)
-    return HTML(f"<details><summary>{len(checks)} checks, all passed</summary><ul>{items}</ul></details>")
+    return HTML(
+        f"<details><summary>{len(checks)} checks, all passed</summary>{html_table.items(checks)}</details>"
+    )
 
 
-def setting_table(card: Card) -> pd.DataFrame:
+def setting_table(card: Card) -> HTML:
     """Which settings these cells can carry, and why not."""
-    return card.settings.set_axis(["Setting", "Carried", "Why"], axis=1)
+    rows = card.settings.set_axis(["Setting", "Carried", "Why"], axis=1).to_dict("records")
+    return HTML(html_table.table(rows, "Settings tried on these cells"))
 
 
 def provenance(card: Card) -> HTML:

@@ -1,15 +1,11 @@
 """Execute one page: check its parameters, fill its tokens, run papermill, and move what came out into place."""
 
 import json
-import os
 import re
 import shutil
-import signal
 import subprocess
 import sys
 import tempfile
-import threading
-import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -19,11 +15,11 @@ import nbformat
 from perturbook.errors import PerturbookError
 from perturbook.pages import parameters
 from perturbook.pages.table import ROOT, Page
+from perturbook.processes import run_module
 
 TIME_LIMIT_S = 1_800
-THREADS = {
-    name: "1" for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS")
-}
+THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS")
+ENVIRONMENT = {**dict.fromkeys(THREADS, "1"), "PYTHONHASHSEED": "0"}
 """Fixed, because the number of threads decides the order of sums; two pages run beside each other on two cores."""
 TOKEN = re.compile(r"@@\w+@@")
 
@@ -60,20 +56,6 @@ def prepare(page: Page, given: Mapping[str, Any]) -> nbformat.NotebookNode:
     return notebook
 
 
-def _die_with(parent: int) -> None:
-    """End this process and its kernel once the build that started it is gone, so that a killed build leaves none behind."""
-
-    def watch() -> None:
-        while True:
-            try:
-                os.kill(parent, 0)
-            except ProcessLookupError:
-                os.killpg(os.getpgrp(), signal.SIGKILL)
-            time.sleep(0.5)
-
-    threading.Thread(target=watch, daemon=True).start()
-
-
 def execute(page: Page, given: Mapping[str, Any], notebook: Path, log: Path) -> Path:
     """Run a page in a process group of its own and put the executed notebook at `notebook`, whole or not at all.
 
@@ -92,27 +74,16 @@ def execute(page: Page, given: Mapping[str, Any], notebook: Path, log: Path) -> 
     with tempfile.TemporaryDirectory(prefix=f".{page.id}-", dir=notebook.parent) as folder:
         source, made = Path(folder) / "source.ipynb", Path(folder) / "made.ipynb"
         nbformat.write(ready, source)
-        command = [sys.executable, "-m", "perturbook.pages.runner", str(source), str(made), str(os.getpid())]
-        with log.open("w") as out:
-            process = subprocess.Popen(
-                command,
-                stdout=out,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-                env={**os.environ, **THREADS, "PYTHONHASHSEED": "0"},
-            )
-            try:
-                code = process.wait(TIME_LIMIT_S)
-            except BaseException:
-                os.killpg(process.pid, signal.SIGKILL)
-                raise
-        if code or not made.is_file():
-            failed = log.with_suffix(".failed.ipynb")
-            if made.is_file():
-                shutil.copy(made, failed)
-            raise PerturbookError(
-                f"Page {page.id} failed: {_reason(made, log)} The notebook is {failed}, the log {log}."
-            )
+        failed = log.with_suffix(".failed.ipynb")
+        failed.unlink(missing_ok=True)
+        try:
+            code = run_module(__spec__.name, [str(source), str(made)], log, ENVIRONMENT, TIME_LIMIT_S)
+            why = _reason(made, log) if code or not made.is_file() else ""
+        except subprocess.TimeoutExpired:
+            why = f"it took longer than {TIME_LIMIT_S:,} seconds."
+        if why:
+            shutil.copy(made if made.is_file() else source, failed)
+            raise PerturbookError(f"Page {page.id} failed: {why} The notebook is {failed}, the log {log}.")
         made.replace(notebook)
     return notebook
 
@@ -146,11 +117,10 @@ def finish(made: Path) -> None:
     made.write_text(json.dumps(notebook, indent=1, sort_keys=True, ensure_ascii=False) + "\n")
 
 
-def main(source: str, made: str, parent: str) -> None:
+def main(source: str, made: str) -> None:
     """Run a prepared notebook; the body of the process that `execute` starts."""
     import papermill
 
-    _die_with(int(parent))
     papermill.execute_notebook(source, made, kernel_name="python3", progress_bar=False, cwd=str(ROOT))
     finish(Path(made))
 

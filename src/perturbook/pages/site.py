@@ -76,15 +76,8 @@ def build(tier: str) -> Path:
     site = stage(tier)
     base = site.parent
     shutil.rmtree(base / "out", ignore_errors=True)
-    command = [
-        sys.executable,
-        "-m",
-        "jupyter_book",
-        "build",
-        str(site),
-        "--config",
-        str(ROOT / "_config.yml"),
-    ]
+    program = "from jupyter_book.cli.main import main; main()"  # it cannot be run with -m
+    command = [sys.executable, "-c", program, "build", str(site), "--config", str(ROOT / "_config.yml")]
     command += ["--path-output", str(base / "out"), "-n", "-W", "--keep-going"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     (base / "logs").mkdir(exist_ok=True)

@@ -1,5 +1,6 @@
 """`book/pages.yml`: the one table that drives runs, contents, tests and leaderboard."""
 
+import re
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -51,6 +52,8 @@ class Page:
 
 
 def _page(row: dict[str, Any]) -> Page:
+    if not isinstance(row, dict):
+        raise ConfigError(f"book/pages.yml: {row!r} is no page; a page has at least id, title and part.")
     known = set(Page.__dataclass_fields__)
     if unknown := sorted(set(row) - known):
         raise ConfigError(
@@ -58,6 +61,10 @@ def _page(row: dict[str, Any]) -> Page:
         )
     if missing := sorted({"id", "title", "part"} - set(row)):
         raise ConfigError(f"book/pages.yml, page {row.get('id')!r}: {missing} missing.")
+    if not re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", str(row["id"])):
+        raise ConfigError(
+            f"book/pages.yml, page {row['id']!r}: an id is lower-case letters, digits and hyphens."
+        )
     if row.get("tier", "book") not in TIERS:
         raise ConfigError(
             f"book/pages.yml, page {row['id']!r}: tier {row['tier']!r} must be one of {', '.join(TIERS)}."
@@ -67,7 +74,17 @@ def _page(row: dict[str, Any]) -> Page:
 
 def read_pages(path: Path) -> list[Page]:
     """Read a table of pages; raises ConfigError naming the page and what is wrong with it."""
-    pages = [_page(row) for row in yaml.safe_load(path.read_text())["pages"]]
+    try:
+        table = yaml.safe_load(path.read_text())
+    except FileNotFoundError as error:
+        raise ConfigError(
+            f"There is no {path}. perturbook runs from its project folder: install it there with pip install -e ."
+        ) from error
+    except yaml.YAMLError as error:
+        raise ConfigError(f"book/pages.yml cannot be read: {' '.join(str(error).split())}.") from error
+    if not isinstance(table, dict) or not isinstance(table.get("pages"), list):
+        raise ConfigError("book/pages.yml must hold one list called pages.")
+    pages = [_page(row) for row in table["pages"]]
     ids = [page.id for page in pages]
     if twice := sorted({one for one in ids if ids.count(one) > 1}):
         raise ConfigError(f"book/pages.yml: the ids {twice} stand twice.")

@@ -29,7 +29,7 @@ def score_chart(board: pd.DataFrame, metric: str) -> alt.LayerChart:
         board,
         metric,
         ("mean", "low", "high"),
-        "Mean score over conditions (unit of the metric in the menu)",
+        "Mean score (unit of the metric in the menu)",
         "Mean score of every predictor on every page, with its 95 percent bootstrap interval over conditions where there are "
         "ten or more: floors, opponents, oracle and the split-half duplicate in lanes of their own; the menu picks the "
         "metric, and the name of a page says whether its cells are real or simulated.",
@@ -47,7 +47,7 @@ def gain_chart(board: pd.DataFrame, metric: str) -> alt.LayerChart:
         board[board["role"] != "floor"],
         metric,
         ("gain", "gain_low", "gain_high"),
-        "Gain over the best floor (positive is better; unit of the metric in the menu)",
+        "Gain over the best floor (positive is better)",
         "Paired gain over the best floor of each page, with its 95 percent bootstrap interval over conditions where there are "
         "ten or more; the line marks no gain, points to its right are better than the best floor. The menu picks the "
         "metric, and the name of a page says whether its cells are real or simulated.",
@@ -64,55 +64,69 @@ def _blocks(
     *,
     zero: bool = False,
 ) -> alt.LayerChart:
-    names = {key: METRICS[key].title for key in METRICS}
-    table = board.dropna(subset=[values[0]]).rename(
-        columns=dict(zip(values, ("value", "from", "to"), strict=True))
-    )
-    table = table.assign(
-        name=table["metric"].map(names), block=table["title"] + " (" + table["cells"] + " cells)"
-    )
-    # ten digits, as everywhere: a specification must not differ in the last bit of a sum
-    table[["value", "from", "to"]] = table[["value", "from", "to"]].astype(float).round(10)
-    shown = [name for name in names.values() if name in set(table["name"])]
-    blocks = list(dict.fromkeys(table["block"]))
+    table = _tidy(board, values)
+    shown, blocks = (list(dict.fromkeys(table[column])) for column in ("name", "block"))
     roles = [role for role in ROLES if role in set(table["role"])]
-    first = names[metric] if names[metric] in shown else shown[0]
+    first = METRICS[metric].title if METRICS[metric].title in shown else shown[0]
     pick = alt.param(name="metric", value=first, bind=alt.binding_select(options=shown, name="Metric: "))
-    y = alt.Y("block:N", title="Page", sort=blocks, axis=alt.Axis(labels=False, ticks=False, grid=False))
-    lane = alt.YOffset("role:N", sort=None, scale=alt.Scale(domain=[HEADING, *roles]))
-    color = alt.Color(
-        "role:N", title="Role", scale=alt.Scale(domain=roles, range=[ROLE[role] for role in roles])
-    )
+    legend = {"title": "Role", "legend": alt.Legend(orient="bottom")}
+    color = alt.Color("role:N", scale=alt.Scale(domain=roles, range=[ROLE[role] for role in roles]), **legend)
     shape = alt.Shape(
-        "role:N", title="Role", scale=alt.Scale(domain=roles, range=[SHAPES[role] for role in roles])
+        "role:N", scale=alt.Scale(domain=roles, range=[SHAPES[role] for role in roles]), **legend
     )
-    columns = ["block", "predictor", "role", "name", "value", "from", "to", "n_defined", "n_total", "floor"]
-    base = alt.Chart(table[columns]).transform_filter(alt.datum.name == pick)
-    x = alt.X("value:Q", title=title, scale=alt.Scale(zero=False))
-    tips = ["predictor", "role", alt.Tooltip("block:N", title="page")]
-    named = {"value": "value", "from": "95 % from", "to": "95 % to"}
-    tips += [alt.Tooltip(f"{field}:Q", title=words, format=".3f") for field, words in named.items()]
-    tips += [
-        alt.Tooltip("n_defined:Q", title="conditions defined"),
-        alt.Tooltip("n_total:Q", title="conditions"),
-    ]
-    tips += [alt.Tooltip("floor:N", title="best floor")]
+    everything = alt.Chart(table).encode(
+        y=alt.Y("block:N", title="Page", sort=blocks, axis=alt.Axis(labels=False, ticks=False, grid=False)),
+        yOffset=alt.YOffset("role:N", scale=alt.Scale(domain=[HEADING, *roles])),
+    )
+    base = everything.transform_filter(alt.datum.name == pick)
     bars = base.transform_filter("isValid(datum.from)").mark_rule(strokeWidth=2, opacity=0.6)
+    points = base.mark_point(filled=True, size=80, opacity=0.85)
+    headings = everything.transform_aggregate(n="count()", groupby=["block"]).transform_calculate(
+        role=f"'{HEADING}'"
+    )
     layers = [
-        bars.encode(x=alt.X("from:Q", title=title), x2="to:Q", y=y, yOffset=lane, color=color),
-        base.mark_point(filled=True, size=80, opacity=0.85).encode(
-            x=x, y=y, yOffset=lane, color=color, shape=shape, tooltip=tips
+        bars.encode(x=alt.X("from:Q", title=title), x2="to:Q", color=color),
+        points.encode(
+            x=alt.X("value:Q", title=title, scale=alt.Scale(zero=False)),
+            color=color,
+            shape=shape,
+            tooltip=_tips(),
         ),
-        alt.Chart(pd.DataFrame({"block": blocks, "role": HEADING}))
-        .mark_text(align="left", baseline="middle", fontSize=12, limit=alt.expr("width"))
-        .encode(
-            x=alt.value(2), y=y, yOffset=lane, text="block:N", tooltip=alt.Tooltip("block:N", title="page")
+        headings.mark_text(align="left", baseline="middle", fontSize=12, limit=alt.expr("width")).encode(
+            x=alt.value(2), text="block:N", tooltip=alt.Tooltip("block:N", title="page")
         ),
     ]
     if zero:
-        layers.insert(0, alt.Chart(pd.DataFrame({"at": [0]})).mark_rule(strokeDash=[4, 4]).encode(x="at:Q"))
+        line = alt.Chart(table).transform_aggregate(n="count()").mark_rule(strokeDash=[4, 4], aria=False)
+        layers.insert(0, line.encode(x=alt.datum(0)))
+    height = LANE * len(blocks) * (1 + len(roles))
     return (
         alt.layer(*layers)
         .add_params(pick)
-        .properties(width="container", height=LANE * len(blocks) * (1 + len(roles)), description=description)
+        .properties(width="container", height=height, description=description)
     )
+
+
+def _tidy(board: pd.DataFrame, values: tuple[str, str, str]) -> pd.DataFrame:
+    """Rows with a defined value, in the order of the metric registry; pages keep their order."""
+    named = dict(zip(values, ("value", "from", "to"), strict=True))
+    table = board.dropna(subset=[values[0]]).rename(columns=named)
+    order = {key: i for i, key in enumerate(METRICS)}
+    table = table.sort_values("metric", key=lambda keys: keys.map(order), kind="stable")
+    table["name"] = table["metric"].map({key: metric.title for key, metric in METRICS.items()})
+    table["block"] = table["title"] + " (" + table["cells"] + ")"
+    # ten digits, as in every file: a specification must not differ in the last bit of a sum
+    table[["value", "from", "to"]] = table[["value", "from", "to"]].astype(float).round(10)
+    return table[
+        ["block", "predictor", "role", "name", "value", "from", "to", "n_defined", "n_total", "floor"]
+    ]
+
+
+def _tips() -> list[alt.Tooltip]:
+    words = {"predictor": "predictor", "role": "role", "block": "page"}
+    numbers = {"value": "value", "from": "95 % from", "to": "95 % to"}
+    counts = {"n_defined": "conditions defined", "n_total": "conditions"}
+    tips = [alt.Tooltip(f"{field}:N", title=title) for field, title in words.items()]
+    tips += [alt.Tooltip(f"{field}:Q", title=title, format=".3f") for field, title in numbers.items()]
+    tips += [alt.Tooltip(f"{field}:Q", title=title) for field, title in counts.items()]
+    return [*tips, alt.Tooltip("floor:N", title="best floor")]

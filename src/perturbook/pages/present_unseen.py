@@ -1,0 +1,58 @@
+"""Tables of the Settings chapter: questions, what training knows, audits, and leaks that the audit catches."""
+
+from anndata import AnnData
+from IPython.display import HTML
+
+from perturbook import data, splits
+from perturbook.evaluation.manifest import manifest
+from perturbook.pages import frame
+from perturbook.pages.html_table import code, items, table
+from perturbook.pages.table import ROOT
+from perturbook.pages.unseen import known, leaks
+from perturbook.splits import SETTINGS, Split
+
+
+def question_table() -> HTML:
+    """The question that each setting asks, from the registry."""
+    rows = [{"Setting": code(name), "Asks": rule.question} for name, rule in SETTINGS.items()]
+    return HTML(table(rows, "The question of each setting"))
+
+
+def known_table(cells: AnnData, made: dict[str, Split]) -> HTML:
+    """`known` for every split: of how many conditions asked about does training hold a part of the answer?"""
+    rows = [{"Setting": name, **known(cells, split)} for name, split in made.items()]
+    return HTML(table(rows, "For how many of the conditions asked about does training hold ..."))
+
+
+def audit_table(cells: AnnData, made: dict[str, Split]) -> HTML:
+    """Audit every split; cells per part and the number of checks passed. Raises LeakError."""
+    rows = []
+    for name, split in made.items():
+        report = splits.audit(cells, split)
+        counts = {part: report.counts[part] for part in ("train", "valid", "test", "query", "conditions")}
+        titles = ("Training", "Validation", "Test", "Shown", "Conditions asked about")
+        passed = {"Checks passed": len(report.checks)}
+        rows.append({"Setting": name, **dict(zip(titles, counts.values(), strict=True)), **passed})
+    return HTML(table(rows, "Cells per part of every split, audited"))
+
+
+def check_list(cells: AnnData, split: Split) -> HTML:
+    """What the audit says of one split. Raises LeakError."""
+    return HTML(items(splits.audit(cells, split).checks))
+
+
+def leak_table(cells: AnnData, made: dict[str, Split]) -> HTML:
+    """`leaks` as a table: what was put in, and the words that stop the page."""
+    rows = [
+        {"Setting": name, "Put in": leak, "LeakError": code(message)}
+        for name, leak, message in leaks(cells, made)
+    ]
+    return HTML(table(rows, "Leaks put in, and what the audit says"))
+
+
+def provenance(page: str, name: str, seed: int, size: str) -> HTML:
+    """What the chapter was made of, and the command that repeats it."""
+    given = {"data": name, "seed": seed, "size": size}
+    return frame.footer(
+        manifest(ROOT, page=page, tier="smoke", parameters=given, data={name: data.checksum(name)})
+    )

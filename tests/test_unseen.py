@@ -1,0 +1,89 @@
+"""The Settings chapter: what training knows in each setting, nested supports, and leaks that must be caught."""
+
+import numpy as np
+import pytest
+
+from perturbook import data
+from perturbook.errors import PerturbookError
+from perturbook.pages import present_unseen, unseen
+from perturbook.splits import SETTINGS
+
+
+@pytest.fixture(scope="module")
+def cells():
+    return data.load("simulated-drugs", size="small", expectation=False)
+
+
+@pytest.fixture(scope="module")
+def made(cells):
+    return unseen.examples(cells, 0)
+
+
+def test_every_setting_of_the_registry_is_drawn_and_zero_shot_in_both_modes(made):
+    assert {name.split(",")[0] for name in made} == set(SETTINGS)
+    assert {"zero_shot_context, mode A", "zero_shot_context, mode B"} < set(made)
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("random_cells", ["all", "all", "all", "all"]),
+        ("unseen_combination", ["none", "all", "all", "all"]),
+        ("unseen_drug", ["none", "none", "all", "all"]),
+        ("few_shot_context", ["none", "all", "all", "all"]),
+        ("zero_shot_context, mode A", ["none", "all", "none", "all"]),
+        ("zero_shot_context, mode B", ["none", "all", "none", "none"]),
+    ],
+)
+def test_what_training_knows_of_the_conditions_asked_about(cells, made, name, expected):
+    assert list(unseen.known(cells, made[name]).values()) == expected
+
+
+def test_a_share_that_is_neither_all_nor_none_is_counted():
+    assert unseen._share(np.array([True, False, True])) == "2 of 3"
+
+
+def test_only_random_cells_can_be_looked_up_and_the_own_condition_says_more_than_the_others(cells, made):
+    table = unseen.lookup(cells, made["random_cells"])
+    assert len(table) == len(made["random_cells"].conditions)
+    assert table["own"].mean() > table["others"].mean()
+    assert all(unseen.lookup(cells, made[name]).empty for name in made if name != "random_cells")
+
+
+def test_supports_of_one_seed_are_nested(cells):
+    drugs = [set(s.options["support"]) for s in unseen.supports(cells, 0, [2, 4, 8]).values()]
+    assert drugs[0] < drugs[1] < drugs[2] and [len(d) for d in drugs] == [2, 4, 8]
+
+
+def test_the_modes_differ_in_the_control_cells_of_the_new_and_the_validating_line_alone(cells, made):
+    a, b = (unseen.rows_of(cells, {"": made[f"zero_shot_context, mode {mode}"]}) for mode in "AB")
+    differ = a.index[a["part"] != b["part"]]
+    assert set(a.loc[differ, "perturbation"]) == {"control"} and set(a.loc[differ, "part"]) == {"training"}
+    split = made["zero_shot_context, mode B"]
+    expected = {split.held_out[0]: "shown", split.options["validation_context"]: "validation"}
+    assert b.loc[differ].set_index("context")["part"].to_dict() == expected
+
+
+def test_rows_are_told_apart_by_words_or_kept_for_one_context(cells, made):
+    split = made["few_shot_context"]
+    line = split.held_out[0]
+    assert set(unseen.rows_of(cells, {"k = 4": split})["context"]) >= {f"{line}, k = 4"}
+    assert set(unseen.rows_of(cells, {"k = 4": split}, context=line)["context"]) == {"k = 4"}
+
+
+def test_every_leak_put_in_is_caught_with_words_of_its_own(cells, made):
+    messages = [message for _, _, message in unseen.leaks(cells, made)]
+    assert len(messages) == 6 == len(set(messages))
+    assert "LeakError" in present_unseen.leak_table(cells, made).data
+
+
+def test_an_audit_that_lets_a_leak_pass_fails_the_page(cells, made, monkeypatch):
+    monkeypatch.setattr(unseen.splits, "audit", lambda *_: None)
+    with pytest.raises(PerturbookError, match="let a leak pass: one test cell is also in training"):
+        list(unseen.leaks(cells, made))
+
+
+def test_putting_in_a_copy_leaves_the_cells_as_they_were(cells, made):
+    before = cells.X.copy()
+    list(unseen.leaks(cells, made))
+    assert (cells.X != before).nnz == 0 and cells.obs_names.is_unique
