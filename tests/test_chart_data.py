@@ -41,7 +41,7 @@ CHARTS = {
     ),
 }
 UNITS = {
-    "depth": "counts per cell",
+    "depth": "Counts per cell",
     "map": "no unit",
     "change by dose": "µM",
     "change by context": "log1p",

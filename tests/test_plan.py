@@ -135,7 +135,7 @@ def test_a_readers_own_file_is_known_by_its_bytes(tmp_path):
         ({"models": ["no_chance"]}, "Unknown model 'no_chance'. Known: additive"),
         ({"modes": ["A"]}, r"modes=\['A'\] has no meaning in unseen_drug"),
         ({"k": 3}, "k=3 has no meaning in unseen_drug"),
-        ({"scored_drugs": 3}, "scored_drugs has no meaning in unseen_drug"),
+        ({"scored_pairs": -3}, "scored_pairs=-3 must not be negative"),
         ({"setting": "zero_shot_context", "modes": ["C"]}, r"modes=\['C'\] must name A, B or both"),
         ({"setting": "random_cells", "held_out": ["A"]}, "held_out has no meaning in random_cells"),
         (

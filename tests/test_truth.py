@@ -15,7 +15,17 @@ from perturbook.evaluation.metric import other_half, view
 from perturbook.evaluation.truth import MEAN_STEP, rng_of, rounded, stored
 from perturbook.splits import split
 
-ARRAYS = ("mean", "variance", "halves", "coordinates", "pca_mean", "loadings", "centroid", "genes", "contexts")
+ARRAYS = (
+    "mean",
+    "variance",
+    "halves",
+    "coordinates",
+    "pca_mean",
+    "loadings",
+    "centroid",
+    "genes",
+    "contexts",
+)
 
 
 @pytest.fixture

@@ -50,6 +50,13 @@ def test_only_random_cells_can_be_looked_up_and_the_own_condition_says_more_than
     assert all(unseen.lookup(cells, made[name]).empty for name in made if name != "random_cells")
 
 
+def test_the_table_of_look_ups_gives_intervals_per_dose(cells, made):
+    looked_up = unseen.lookup(cells, made["random_cells"])
+    said = present_unseen.lookup_table(looked_up, resamples=200, seed=0).data
+    low, high = (looked_up.loc[looked_up["dose_um"] == dose, "own"].mean() for dose in (1.0, 10.0))
+    assert f"<td>1</td><td>{low:.2f} [" in said and f"<td>10</td><td>{high:.2f} [" in said
+
+
 def test_supports_of_one_seed_are_nested(cells):
     drugs = [set(s.options["support"]) for s in unseen.supports(cells, 0, [2, 4, 8]).values()]
     assert drugs[0] < drugs[1] < drugs[2] and [len(d) for d in drugs] == [2, 4, 8]

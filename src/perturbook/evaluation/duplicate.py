@@ -70,18 +70,18 @@ def duplicate_scores(truth: Truth, keys: list[str]) -> dict[str, np.ndarray]:
 def within_error(truth: Truth, v: View, key: str) -> np.ndarray:
     """Standard error of each condition's value due to its own measured cells, `(conditions,)`.
 
-    The value against 20 random halves (both sides of each) scatters about the value against all cells as the value
-    of all cells scatters about that of infinitely many: a delete-half jackknife. Undefined for metrics that look
-    at more than the condition's mean.
+    The value against random halves (20, both sides of each) scatters as the value against all cells scatters over new
+    cells of the condition: a delete-half jackknife. About the mean of the halves, not about the value of all cells,
+    because an error measured on half the cells is larger throughout. Undefined for metrics that look at more than the
+    condition's mean.
 
     Source: Efron and Tibshirani 1993, chapter 11 (delete-d jackknife).
     """
     if not METRICS[key].of_mean:
         return np.full(len(v.y), np.nan)
-    n, full = truth.obs["n_cells"].to_numpy(float), METRICS[key].compute(v)
-    moved = []
+    n, moved = truth.obs["n_cells"].to_numpy(float), []
     for split in range(N_HALVES):
         half = np.asarray(truth.halves[:, split], dtype=float)
         for y in (v.y + half, v.y - half * other_half(n)[:, None]):
-            moved.append(METRICS[key].compute(replace(v, y=y)) - full)
-    return np.sqrt(np.mean(np.square(moved), axis=0))
+            moved.append(METRICS[key].compute(replace(v, y=y)))
+    return np.std(moved, axis=0)

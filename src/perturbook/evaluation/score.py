@@ -142,8 +142,8 @@ def wide(scores: pd.DataFrame) -> pd.DataFrame:
 
 
 def to_csv(scores: pd.DataFrame, path: Path) -> None:
-    """Write `wide(scores)` with ten digits, the word undefined where a value is."""
-    wide(scores).to_csv(path, float_format="%.10g", na_rep="undefined")
+    """Write `wide(scores)` with eight digits, the word undefined where a value is."""
+    wide(scores).to_csv(path, float_format="%.8g", na_rep="undefined")
 
 
 def from_csv(path: Path) -> pd.DataFrame:

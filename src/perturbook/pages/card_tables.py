@@ -106,7 +106,7 @@ def settings(adata: AnnData, seed: int) -> pd.DataFrame:
         given = {"k": FEW_SHOT_K} if "k" in rule.takes else {}
         try:
             made = splits.split(adata, name, seed, **given)
-            rows.append((rule.title, "yes", f"{len(made.conditions)} conditions to predict in one split"))
+            rows.append((rule.title, "yes", f"conditions to predict in one split: {len(made.conditions)}"))
         except ConfigError as why:
             rows.append((rule.title, "no", str(why)))
     return pd.DataFrame(rows, columns=["setting", "carried", "why"])

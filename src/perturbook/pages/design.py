@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from anndata import AnnData
 
 from perturbook import data, splits
@@ -39,8 +40,8 @@ class Design:
     """Zero-shot modes; empty elsewhere."""
     fold: int = 0
     """Fold of the unseen-drug setting."""
-    scored_drugs: int = 0
-    """Drugs scored per held-out context; 0 scores all."""
+    scored_pairs: int = 0
+    """Pairs of context and perturbation scored per fold, drawn by the seed, with all their doses; 0 scores all."""
     size: str = ""
     """Size of a simulated screen, "default" or "small"; empty for real cells."""
     tier: str = "book"
@@ -50,7 +51,7 @@ class Design:
         """Raise ConfigError for the first impossible combination, InputError where there is no such file."""
         takes = splits.SETTINGS[self.setting].takes
         self._refuse_lists()
-        if negative := [name for name in ("seed", "k", "fold", "scored_drugs") if getattr(self, name) < 0]:
+        if negative := [name for name in ("seed", "k", "fold", "scored_pairs") if getattr(self, name) < 0]:
             raise ConfigError(f"{negative[0]}={getattr(self, negative[0])} must not be negative.")
         for option, wanted in (("k", "k"), ("modes", "mode"), ("fold", "fold")):
             if getattr(self, option) and wanted not in takes:
@@ -83,10 +84,6 @@ class Design:
             raise ConfigError(f"fold={self.fold} has no meaning beside held_out, which names the drugs.")
         if self.fold >= N_FOLDS:
             raise ConfigError(f"fold={self.fold} must lie in 0..{N_FOLDS - 1}.")
-        if self.scored_drugs and self.setting not in CONTEXT_SETTINGS:
-            raise ConfigError(
-                f"scored_drugs has no meaning in {self.setting}; it is for settings that hold out a context."
-            )
 
     def _refuse_data(self) -> None:
         own = self.data.endswith(".h5ad")
@@ -125,11 +122,15 @@ class Design:
         }
 
     def _restrict(self, adata: AnnData, split: Split, fold: int) -> Split:
-        """Keep `scored_drugs` drugs of the test, drawn by the seed, with all their doses."""
-        drugs = sorted(split.conditions["perturbation"].astype(str).unique())
-        if not 0 < self.scored_drugs < len(drugs):
+        """Keep `scored_pairs` pairs of the test, drawn by the seed; the others stay held out and are not scored."""
+
+        def pairs(labels: pd.DataFrame) -> np.ndarray:
+            return (labels["context"].astype(str) + "|" + labels["perturbation"].astype(str)).to_numpy()
+
+        of_condition = pairs(split.conditions)
+        every = np.unique(of_condition)
+        if not 0 < self.scored_pairs < len(every):
             return split
-        kept = np.random.default_rng([self.seed, fold, 3]).permutation(drugs)[: self.scored_drugs]
-        conditions = split.conditions[split.conditions["perturbation"].isin(kept)]
-        test = split.test[adata.obs.loc[split.test, "perturbation"].isin(kept).to_numpy()]
-        return replace(split, conditions=conditions, test=test)
+        kept = np.random.default_rng([self.seed, fold, 3]).permutation(every)[: self.scored_pairs]
+        test = split.test[np.isin(pairs(adata.obs.loc[split.test]), kept)]
+        return replace(split, conditions=split.conditions[np.isin(of_condition, kept)], test=test)

@@ -18,7 +18,6 @@ from perturbook.pages.design import Design
 from perturbook.pages.table import ROOT, Page, in_tier
 from perturbook.source import PACKAGE, closure, imported_by
 
-
 OWN = ("page", "out", "bundles")
 """Parameters that a plan sets itself."""
 
@@ -79,7 +78,8 @@ def _sources(page: Page, values: dict[str, Any]) -> list[Path]:
     """Notebook, runner, the notebook's imports followed through the package, and the registry entries it names."""
     words = _words(page, values)
     named = [MODELS[name] for name in words & set(MODELS)]
-    named += [splits.SETTINGS[name].draw for name in words & set(splits.SETTINGS)]
+    settings = [values["setting"]] if page.scored else splits.SETTINGS  # other pages speak of all of them
+    named += [splits.SETTINGS[name].draw for name in settings]
     named += [data.DATASETS[name].prepare for name in words & set(data.DATASETS)]
     named += [metric.compute for metric in METRICS.values()]
     starts = imported_by(_code(page)) | {Path(inspect.getfile(inspect.unwrap(one))) for one in named}

@@ -5,28 +5,20 @@ from IPython.display import HTML, Markdown
 
 from perturbook.evaluation import CEILING, METRICS, compare, summarise
 from perturbook.pages import frame
-from perturbook.pages.html_table import items, table
+from perturbook.pages.html_table import Markup, items, join, table
 from perturbook.pages.study import Study
 
 MAIN = "pearson_delta_ctrl"
-SHOWN = [
-    "pearson_delta_ctrl",
-    "pearson_delta_centroid",
-    "r2_mean",
-    "r2_mean_deg50",
-    "nir",
-    "edist_u",
-    "var_ratio",
-]
+SHOWN = ["pearson_delta_ctrl", "pearson_delta_centroid", "r2_mean", "r2_mean_deg50", "nir", "var_ratio"]
 SHORT = {
     "pearson_delta_ctrl": "Pearson, control",
     "pearson_delta_centroid": "Pearson, centroid",
     "r2_mean": "R²",
     "r2_mean_deg50": "R², top 50",
     "nir": "Retrieval",
-    "edist_u": "Energy distance",
     "var_ratio": "Variance ratio",
 }
+COMPARED = ["pearson_delta_ctrl", "r2_mean"]
 TITLES = {CEILING: "Split-half duplicate"}
 
 
@@ -60,21 +52,37 @@ def interval(row: pd.Series, digits: int = 3) -> str:
     return f"{number(row['mean'], digits)}{bounds}{some}"
 
 
+def cell(row: pd.Series, digits: int) -> Markup:
+    """`interval` for a narrow column: the bounds or the count on a line of their own."""
+    value, _, rest = interval(row, digits).partition(" ")
+    return join(value, Markup("<small>"), rest, Markup("</small>")) if rest else Markup(value)
+
+
 def banner(study: Study) -> HTML:
     """Say first what a reader must know: simulated cells, or deposited results; nothing for live real cells."""
     said = "Scores come from the predictions deposited with the project; cells are not shown."
     return frame.notices(study.bundle.truth.facts["synthetic"], said if study.deposited else "")
 
 
-def best(
-    study: Study, metric: str = MAIN, roles_: tuple[str, ...] = ("floor", "opponent")
-) -> pd.Series | None:
-    """Summary row of the best predictor among `roles_` by the mean of `metric`; None where none is defined."""
-    rows = summarise(study.scores[study.scores["metric"] == metric], n=100)
-    rows = rows[rows["method"].map(roles(study)).isin(roles_) & rows["mean"].notna()]
-    order = study.bundle.manifest["parameters"][
-        "models"
-    ]  # of equals the first named, the simplest, stands for all
+def highest_dose(study: Study) -> tuple[pd.DataFrame, str]:
+    """Scores at the highest dose and the words for it; all scores and no words where doses do not vary.
+
+    At low doses little happens and scores say how much noise there is, so an average over doses is no headline.
+    """
+    doses = study.scores["dose_um"]
+    if doses.nunique() < 2:
+        return study.scores, ""
+    return study.scores[doses == doses.max()], f" at {doses.max():g} µM"
+
+
+def best(study: Study, scores: pd.DataFrame, metric: str, among: tuple[str, ...]) -> pd.Series | None:
+    """Summary row of the best predictor whose role is in `among`; None where none is defined.
+
+    Of equals the one named first in the page's parameters, the simplest, stands for all.
+    """
+    rows = summarise(scores[scores["metric"] == metric], n=10)
+    rows = rows[rows["method"].map(roles(study)).isin(among) & rows["mean"].notna()]
+    order = list(study.bundle.manifest["parameters"]["models"])
     rows = rows.sort_values("method", key=lambda names: names.map(order.index), kind="stable").round(
         {"mean": 9}
     )
@@ -82,57 +90,76 @@ def best(
     return None if rows.empty else rows.loc[rows["mean"].idxmin() if down else rows["mean"].idxmax()]
 
 
+def _of(scores: pd.DataFrame, row: pd.Series) -> pd.DataFrame:
+    return scores[(scores["method"] == row["method"]) & (scores["mode"] == row["mode"])]
+
+
 def answer(study: Study, resamples: int = 10_000) -> Markdown:
     """The page's answer in a sentence: best simple predictor, its interval, and the split-half duplicate."""
-    top = best(study)
+    scores, where = highest_dose(study)
+    top = best(study, scores, MAIN, ("floor", "opponent"))
     if top is None:
-        return Markdown("**No predictor of this page has a defined score.**")
-    rows = study.scores[study.scores["metric"] == MAIN]
-    mine = rows[(rows["method"] == top["method"]) & (rows["mode"] == top["mode"])]
-    row = summarise(mine, n=resamples).iloc[0]
-    ceiling = summarise(rows[rows["method"] == CEILING], n=100).iloc[0]
+        return Markdown("**No simple predictor of this page has a defined score.**")
+    rows = scores[scores["metric"] == MAIN]
+    row = summarise(_of(rows, top), n=resamples).iloc[0]
+    ceiling = rows.loc[rows["method"] == CEILING, "value"].mean()
     return Markdown(
-        f"**The best simple predictor is “{label(study, top['method'], top['mode'])}”: the change it predicts correlates with the "
-        f"measured change at {interval(row)} over {row['n_total']} conditions; one half of the measured cells predicts the other at "
-        f"{number(ceiling['mean'])}.**"
+        f"**The best simple predictor{where} is “{label(study, top['method'], top['mode'])}”: the change it predicts "
+        f"correlates with the measured change at {interval(row)}, the mean over {row['n_total']} conditions; one half of "
+        f"the measured cells predicts the other half at {number(ceiling)}.**"
     )
 
 
 def score_table(study: Study, resamples: int = 10_000) -> HTML:
-    """Methods x main metrics, each mean with its 95 % interval; below it the predictors that do not apply, with reasons."""
-    rows = summarise(study.scores[study.scores["metric"].isin(SHOWN)], n=resamples)
-    absent = {p.name: p for p in study.bundle.predictions if p.mean is None}
+    """Methods x main metrics at the highest dose and over all; below them the predictors that do not apply, with reasons."""
+    scores, where = highest_dose(study)
+    tables = [_scores(study, scores, f"Mean score over conditions{where}", resamples)]
+    if where:
+        every = _scores(study, study.scores, "Mean score over conditions of all doses", resamples)
+        tables.append(f"<details><summary>The same over all doses</summary>{every}</details>")
+    absent = [p for p in study.bundle.predictions if p.mean is None]
+    notes = items(f"{p.title}: {p.reason}." for p in absent)
+    return HTML("".join(tables) + (f"<p>Not applicable here:</p>{notes}" if absent else ""))
+
+
+def _scores(study: Study, scores: pd.DataFrame, caption: str, resamples: int) -> str:
+    absent = {p.name for p in study.bundle.predictions if p.mean is None}
+    rows = summarise(scores[scores["metric"].isin(SHOWN) & ~scores["method"].isin(absent)], n=resamples)
     shown: dict[str, dict] = {}
-    for _, row in rows[~rows["method"].isin(absent)].iterrows():
+    for _, row in rows.iterrows():
         name = label(study, row["method"], row["mode"])
-        shown.setdefault(name, {"Predictor": name})[SHORT[row["metric"]]] = interval(row, 2)
+        shown.setdefault(name, {"Predictor": name})[SHORT[row["metric"]]] = cell(row, 2)
     keys = ["Predictor", *(SHORT[key] for key in SHOWN)]
-    table_ = table([{key: row[key] for key in keys} for row in shown.values()], "Mean score over conditions")
-    notes = items(f"{p.title}: {p.reason}." for p in absent.values())
-    return HTML(table_ + (f"<p>Not applicable here:</p>{notes}" if absent else ""))
+    return table([{key: row[key] for key in keys} for row in shown.values()], caption)
 
 
 def against_best_floor(study: Study, resamples: int = 10_000) -> HTML:
-    """Paired difference of every predictor to the best floor on the main metric, with its interval."""
-    floor = best(study, MAIN, ("floor",))
-    rows = []
-    for method, mode in study.scores[["method", "mode"]].drop_duplicates().itertuples(index=False):
-        if floor is None or method in (floor["method"], CEILING):
+    """Paired difference of every predictor to the best floor of each metric in `COMPARED`, with its interval."""
+    scores, where = highest_dose(study)
+    rows: dict[str, dict] = {}
+    named = []
+    for metric in COMPARED:
+        floor = best(study, scores, metric, ("floor",))
+        if floor is None:
             continue
-        pair = study.scores[
-            ((study.scores["method"] == method) & (study.scores["mode"] == mode))
-            | ((study.scores["method"] == floor["method"]) & (study.scores["mode"] == floor["mode"]))
-        ]
-        d = compare(pair, MAIN, method, floor["method"], n=resamples)
-        if d["n_defined"]:
-            rows.append(
-                {
-                    "Predictor": label(study, method, mode),
-                    "minus": label(study, floor["method"], floor["mode"]),
-                    "Difference": interval(d),
-                }
-            )
-    return HTML(table(rows, f"Difference in “{METRICS[MAIN].title}”, paired over conditions"))
+        column = f"{SHORT[metric]}, minus {label(study, floor['method'], floor['mode'])}"
+        named.append(column)
+        for method, mode in scores[["method", "mode"]].drop_duplicates().itertuples(index=False):
+            if method in (floor["method"], CEILING):
+                continue
+            mine = scores[(scores["method"] == method) & (scores["mode"] == mode)]
+            d = compare(pd.concat([mine, _of(scores, floor)]), metric, method, floor["method"], n=resamples)
+            if d["n_defined"]:
+                name = label(study, method, mode)
+                rows.setdefault(name, {"Predictor": name})[column] = cell(d, 3)
+    filled = [
+        {
+            key: row.get(key, "–" if key.endswith(f"minus {name}") else "undefined")
+            for key in ("Predictor", *named)
+        }
+        for name, row in rows.items()
+    ]
+    return HTML(table(filled, f"Difference to the best floor{where}, paired over conditions"))
 
 
 def audit_table(study: Study) -> HTML:

@@ -10,7 +10,7 @@ from perturbook.pages import frame, html_table
 from perturbook.pages.card import Card
 
 VALUES = {
-    "counts": "counts, as the origin gives them",
+    "counts": "counts",
     "counts_recovered": "counts, recovered exactly from the normalised values of the origin",
     "counts_recovered_unverified": "counts, recovered from the normalised values of the origin; not verified",
     "lognorm": "log-normalised values; a model that needs counts must refuse them",
@@ -27,9 +27,11 @@ def banner(card: Card) -> HTML:
 
 def glued(card: Card) -> dict[str, int | float | str]:
     """Numbers and labels that the text of the page refers to."""
-    facts, medians = card.facts, card.depth.groupby("context")["median"].median()
+    facts = card.facts
+    medians = card.depth[card.depth["state"] == CONTROL].set_index("context")["median"]
     return {
-        **{key: facts[key] for key in ("cells", "genes", "contexts", "perturbations")},
+        **{key: facts[key] for key in ("cells", "genes", "contexts")},
+        "treated": _treated(card),
         "n_checks": len(facts["checks"]),
         "shown": len(card.cells),
         "deepest": str(medians.idxmax()),
@@ -42,28 +44,29 @@ def glued(card: Card) -> dict[str, int | float | str]:
     }
 
 
+def _treated(card: Card) -> str:
+    n = card.facts["perturbations"]
+    return f"{n or 'no'} perturbation{'s' * (n > 1)}"
+
+
 def answer(card: Card) -> Markdown:
     """The card in one sentence."""
     facts, doses = card.facts, card.facts["doses_um"]
     kind = "simulated cells" if facts["synthetic"] else "cells"
-    treated = f"{facts['perturbations']} perturbation{'s' * (facts['perturbations'] != 1)} besides control"
-    treated += f" at {len(doses)} doses from {doses[0]:g} to {doses[-1]:g} µM" if len(doses) > 1 else ""
+    range_ = f" at {len(doses)} doses from {doses[0]:g} to {doses[-1]:g} µM" if len(doses) > 1 else ""
     return Markdown(
         f"**{facts['cells']:,} {kind} with {facts['genes']:,} genes in {facts['contexts']} contexts; "
-        f"{treated if facts['perturbations'] else 'none of them perturbed'}.**"
+        f"{_treated(card)} besides control{range_}.**"
     )
 
 
-def _table(rows: dict[str, str]) -> HTML:
-    body = "".join(
-        f'<tr><th scope="row">{html.escape(k)}</th><td>{html.escape(v)}</td></tr>'
-        for k, v in rows.items()
-        if v
-    )
-    return HTML(f'<div class="pb-table"><table>{body}</table></div>')
+def _facts(rows: dict[str, str]) -> HTML:
+    """Names and their texts, as a list that wraps on a narrow page."""
+    body = "".join(f"<dt>{html.escape(k)}</dt><dd>{html.escape(v)}</dd>" for k, v in rows.items() if v)
+    return HTML(f"<dl>{body}</dl>")
 
 
-def origin_table(card: Card) -> HTML:
+def origin(card: Card) -> HTML:
     """Title, address, checksum and licence of every file; addresses are text, and nothing is loaded from them."""
     rows = {"Data set": card.facts["title"], "Registry name": str(card.manifest["parameters"]["data"])}
     for i, file in enumerate(card.facts["files"], 1):
@@ -76,13 +79,13 @@ def origin_table(card: Card) -> HTML:
     if not card.facts["files"]:
         rows["Origin"] = "simulated by this project; the code stands where others have a file"
         rows["sha256 of that code"] = next(iter(card.manifest["data"].values()))
-    return _table(rows)
+    return _facts(rows)
 
 
-def value_table(card: Card) -> HTML:
+def values(card: Card) -> HTML:
     """What X holds, what was recovered, and how much of it is not zero."""
     facts = card.facts
-    return _table(
+    return _facts(
         {
             "X holds": VALUES[facts["value_kind"]],
             "How": facts["recovered"],
@@ -92,16 +95,15 @@ def value_table(card: Card) -> HTML:
 
 
 def count_table(card: Card) -> HTML:
-    """Cells per context and group, with sums; a group of several perturbations says how many they are."""
+    """Cells per context and group, with sums; the caption says how many perturbations a group holds."""
     counts = card.counts
-    most = counts.groupby("group")["perturbations"].max()
     table = counts.pivot(index="context", columns="group", values="cells")
     table = table[list(dict.fromkeys([CONTROL, *counts["group"]]))].fillna(0).astype(int)
     table["all"] = table.sum(axis=1)
     table.loc["all"] = table.sum()
-    names = {group: f"{group} ({n} perturbations)" if n > 1 else group for group, n in most.items()}
-    rows = table.rename(columns=names).rename_axis("Context").reset_index().to_dict("records")
-    return HTML(html_table.table(rows, "Cells per context"))
+    most = counts["perturbations"].max()
+    caption = "Cells per context" + (f"; a column holds up to {most} perturbations" if most > 1 else "")
+    return HTML(html_table.table(table.rename_axis("Context").reset_index().to_dict("records"), caption))
 
 
 def change_text(card: Card) -> Markdown:
@@ -135,9 +137,13 @@ def _plain(label: str) -> str:
 
 def check_list(card: Card) -> HTML:
     """Every check that the cells passed before anything was computed, folded."""
-    checks = card.facts["checks"]
+    checks = [text.split("`") for text in card.facts["checks"]]  # every second part is code
+    texts = [
+        html_table.join(*(html_table.code(part) if i % 2 else part for i, part in enumerate(parts)))
+        for parts in checks
+    ]
     return HTML(
-        f"<details><summary>{len(checks)} checks, all passed</summary>{html_table.items(checks)}</details>"
+        f"<details><summary>{len(checks)} checks, all passed</summary>{html_table.items(texts)}</details>"
     )
 
 

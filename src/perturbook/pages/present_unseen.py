@@ -1,9 +1,11 @@
 """Tables of the Settings chapter: questions, what training knows, audits, and leaks that the audit catches."""
 
+import pandas as pd
 from anndata import AnnData
 from IPython.display import HTML
 
 from perturbook import data, splits
+from perturbook.evaluation.intervals import Interval, bootstrap_difference, bootstrap_mean
 from perturbook.evaluation.manifest import manifest
 from perturbook.pages import frame
 from perturbook.pages.html_table import code, items, table
@@ -22,6 +24,28 @@ def known_table(cells: AnnData, made: dict[str, Split]) -> HTML:
     """`known` for every split: of how many conditions asked about does training hold a part of the answer?"""
     rows = [{"Setting": name, **known(cells, split)} for name, split in made.items()]
     return HTML(table(rows, "For how many of the conditions asked about does training hold ..."))
+
+
+def lookup_table(table_: pd.DataFrame, resamples: int, seed: int) -> HTML:
+    """Means of `unseen.lookup` per dose and their paired difference, with 95 % bootstrap intervals over drugs."""
+    rows = []
+    for dose, part in table_.groupby("dose_um"):
+        own, others, block = (part[name].to_numpy() for name in ("own", "others", "perturbation"))
+        more = {"n": resamples, "seed": seed, "block": block}
+        rows.append(
+            {
+                "Dose (µM)": f"{dose:g}",
+                "The condition's own training cells": _interval(bootstrap_mean(own, **more)),
+                "Mean of the other drugs": _interval(bootstrap_mean(others, **more)),
+                "Difference": _interval(bootstrap_difference(own, others, **more)),
+                "Conditions": len(part),
+            }
+        )
+    return HTML(table(rows, "Correlation with the measured change, random cells"))
+
+
+def _interval(value: Interval) -> str:
+    return f"{value.mean:.2f} [{value.low:.2f}, {value.high:.2f}]"
 
 
 def audit_table(cells: AnnData, made: dict[str, Split]) -> HTML:

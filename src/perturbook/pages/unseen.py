@@ -76,8 +76,8 @@ def lookup(cells: AnnData, split: Split) -> pd.DataFrame:
     so that no control cell stands on both sides.
 
     Returns:
-        One row per condition that training holds: dose_um, and the correlations `own` and `others` over genes.
-        Empty where no condition can be looked up.
+        One row per condition that training holds: perturbation, dose_um, and the correlations `own` and `others` over
+        genes. Empty where no condition can be looked up.
 
     Source: our choice.
     """
@@ -93,8 +93,9 @@ def lookup(cells: AnnData, split: Split) -> pd.DataFrame:
         others = asked.index[alike & (asked["perturbation"] != one["perturbation"])].intersection(train.index)
         truth, base = test.loc[key] - kept.loc[one["context"]], shown.loc[one["context"]]
         own, other = train.loc[key] - base, train.loc[others].mean() - base
-        rows.append((one["dose_um"], np.corrcoef(truth, own)[0, 1], np.corrcoef(truth, other)[0, 1]))
-    return pd.DataFrame(rows, columns=["dose_um", "own", "others"])
+        scores = np.corrcoef([truth, own, other])[0, 1:]
+        rows.append((one["perturbation"], one["dose_um"], *scores))
+    return pd.DataFrame(rows, columns=["perturbation", "dose_um", "own", "others"])
 
 
 def _means(cells: AnnData, obs: pd.DataFrame, names: np.ndarray, by: str) -> pd.DataFrame:

@@ -47,7 +47,8 @@ def depth_chart(depth: pd.DataFrame) -> alt.LayerChart:
     )
     x = alt.X(
         "p5:Q",
-        title="Library size (counts per cell, log scale)",
+        title="Counts per cell (log scale)",
+        axis=alt.Axis(tickCount=5, labelOverlap="greedy"),
         scale=alt.Scale(type="log", nice=False, padding=12),
     )
     whiskers = base.mark_rule(strokeWidth=1.5).encode(x=x, x2="p95:Q")
@@ -107,7 +108,7 @@ def map_chart(cells: pd.DataFrame) -> alt.Chart:
 
 def change_chart(change: pd.DataFrame) -> alt.Chart:
     """Draw the size of the measured change of `card_tables.change` by dose, or by context where doses do not vary."""
-    unit = "Size of the change (RMS over genes, log1p units)"
+    unit = "Change (RMS over genes, log1p units)"
     if change["dose_um"].nunique() > 1:
         noise = change.groupby("dose_um", as_index=False)["expected"].mean()
         rows = pd.concat(
@@ -125,7 +126,7 @@ def change_chart(change: pd.DataFrame) -> alt.Chart:
             scale=alt.Scale(type="log", nice=False, padding=16),
             axis=alt.Axis(values=sorted(set(change["dose_um"].dropna())), format="~g"),
         )
-        y, height = alt.Y("size:Q", title=unit), 300
+        y, height, columns = alt.Y("size:Q", title=unit), 300, 2
         chart = alt.Chart(rows).mark_line(point=alt.OverlayMarkDef(size=60, filled=True))
         dash = {
             "strokeDash": alt.condition(alt.datum.line == NO_EFFECT, alt.value([5, 4]), alt.value([1, 0]))
@@ -136,8 +137,8 @@ def change_chart(change: pd.DataFrame) -> alt.Chart:
         rows["line"] = rows["line"].replace("expected", NO_EFFECT)
         lines, hues, dash = ["measured", NO_EFFECT], [VERMILLION, GREY], {}
         x, y = alt.X("size:Q", title=unit), alt.Y("context:N", title="Context", sort=order)
-        chart, height = alt.Chart(rows).mark_point(filled=True, size=90, opacity=1), alt.Step(24)
-    look = {"title": None, "legend": alt.Legend(orient="top", columns=2)}
+        chart, height, columns = alt.Chart(rows).mark_point(filled=True, size=90, opacity=1), alt.Step(24), 1
+    look = {"title": None, "legend": alt.Legend(orient="top", columns=columns)}
     return chart.encode(
         x=x,
         y=y,

@@ -41,7 +41,9 @@ def split_grid(
                 axis=alt.Axis(labels=not many, ticks=not many),
             ),
             y=alt.Y("context:N", title=rows, sort=list(dict.fromkeys(table["context"]))),
-            color=alt.Color("part:N", title="Cells are", scale=colours),
+            color=alt.Color(
+                "part:N", title="Cells are", scale=colours, legend=alt.Legend(orient="top", columns=3)
+            ),
             tooltip=["context", "perturbation", "part", alt.Tooltip("cells:Q", title="cells")],
         )
         .properties(width="container", height=alt.Step(24), description=description)
