@@ -130,12 +130,12 @@ def test_the_table_writes_undefined_with_its_count_and_a_partial_mean_with_its_c
 def test_below_ten_conditions_there_is_no_interval_over_conditions_but_one_within_each(scores):
     rows = summarise(scores[scores["method"] == "cells"])
     assert rows[["low", "high"]].isna().all(axis=None)
-    assert value(scores, "r2_mean", "a|x|1", column="within_se") == 0  # all halves equal the mean here
+    assert value(scores, "r2_mean", "a|x|1", column="within_se") < 1e-12  # halves equal the mean here
     assert np.isnan(value(scores, "var_ratio", "a|x|1", column="within_se"))
 
 
 def test_one_swapped_gene_in_a_stored_file_changes_the_scores(folder, tmp_path):
-    other = write_bundle(bundle(of_cells(mean=PREDICTED[:, [1, 0, 2]])), tmp_path / "b")
+    other = write_bundle(bundle(of_cells(mean=PREDICTED[:, [0, 2, 1]])), tmp_path / "b")
     assert value(score(other), "r2_mean", "a|x|1") != value(score(folder), "r2_mean", "a|x|1")
 
 
@@ -162,7 +162,7 @@ def test_chosen_metrics_give_the_rows_of_all_and_an_unknown_one_is_refused(folde
 def test_scores_survive_the_file_with_undefined_as_a_word(scores, tmp_path):
     to_csv(scores, tmp_path / "scores.csv")
     pd.testing.assert_frame_equal(
-        from_csv(tmp_path / "scores.csv"), wide(scores), rtol=1e-9, check_names=False
+        from_csv(tmp_path / "scores.csv"), wide(scores), rtol=1e-7, check_names=False
     )
     assert "undefined" in (tmp_path / "scores.csv").read_text()
     assert list(wide(scores)) == list(METRICS)
@@ -203,9 +203,9 @@ def test_no_change_has_no_correlation_of_change_and_does_have_the_other_scores()
 def test_without_any_effect_shared_controls_correlate_replicates_and_split_controls_do_not():
     """n = n0 = 100 cells, 1,000 genes: n / (n + n0) = 0.5 with shared controls (metrics.md section 3.4)."""
     found = []
-    for seed in range(5):
+    for seed in range(4):
         rng = np.random.default_rng(seed)
-        rows = hand_made.grid(["a"], [f"d{i}" for i in range(4)], doses=(1.0,), n=100, controls=100)
+        rows = hand_made.grid(["a"], [f"d{i}" for i in range(3)], doses=(1.0,), n=100, controls=100)
         rows += hand_made.grid(["b", "c"], ["d0"], doses=(1.0,), n=2, controls=2)
         cells = hand_made.cells(rows, rng.normal(5, 1, size=(len(rows), 1000)))
         made = build_truth(cells, [split(cells, "zero_shot_context", held_out="a")], seed=seed, facts={})

@@ -1,6 +1,6 @@
 // Opens every page of a served site in Chromium, with all other hosts blocked, and reports what it saw.
 //
-//   echo '{"base": "http://127.0.0.1:8000/", "pages": ["intro.html"], "chromium": "/usr/bin/chromium"}' | node check.mjs
+//   echo '{"base": "http://127.0.0.1:8000/", "pages": ["intro.html"], "chromium": "'"$(command -v chromium)"'"}' | node check.mjs
 //
 // "screenshots" may name a folder for full-page pictures. The report, JSON on standard output, holds for each page:
 //   problems       sentences; an empty list is a page without fault

@@ -65,9 +65,6 @@ def run_page(page_id: str, given: Mapping[str, Any], cores: int = 2) -> plan.Ste
         )
     if fixed := sorted(set(plan.OWN) & set(given)):
         raise ConfigError(f"Parameter {', '.join(fixed)} cannot be given: `run` sets it.")
-    own = str(given.get("data", ""))
-    if own not in data.DATASETS and Path(own).is_file():  # a path from the reader's folder
-        given = {**given, "data": str(Path(own).resolve())}
     # a file is named from where the user stands, the page runs from the project's folder
     given = {
         k: str(Path(v).resolve()) if isinstance(v, str) and v.endswith(".h5ad") else v

@@ -11,6 +11,7 @@ from anndata import AnnData
 
 from perturbook import data
 from perturbook.data.cache import file_sha256
+from perturbook.data.check_values import stored
 from perturbook.data.validate import CHECKS
 from perturbook.errors import ConfigError, DataUnavailable, InputError
 from perturbook.evaluation.bundle import MANIFEST
@@ -126,7 +127,7 @@ def _facts(name: str, cells: AnnData) -> dict:
         "value_kind": str(cells.uns["value_kind"]),
         "cells": cells.n_obs,
         "genes": cells.n_vars,
-        "filled": round(float((cells.X != 0).sum() / np.prod(cells.shape)), 4),
+        "filled": round(np.count_nonzero(stored(cells.X)) / (cells.n_obs * cells.n_vars), 4),
         "contexts": obs["context"].nunique(),
         "perturbations": treated["perturbation"].astype(str).nunique(),
         "doses_um": [float(dose) for dose in sorted(treated["dose_um"].dropna().unique())],

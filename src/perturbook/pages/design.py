@@ -132,5 +132,8 @@ class Design:
         if not 0 < self.scored_pairs < len(every):
             return split
         kept = np.random.default_rng([self.seed, fold, 3]).permutation(every)[: self.scored_pairs]
+        conditions = split.conditions[np.isin(of_condition, kept)]
         test = split.test[np.isin(pairs(adata.obs.loc[split.test]), kept)]
-        return replace(split, conditions=split.conditions[np.isin(of_condition, kept)], test=test)
+        asked = adata.obs_names[adata.obs["context"].isin(conditions["context"]).to_numpy()].to_numpy(str)
+        shown = {part: np.intersect1d(getattr(split, part), asked) for part in ("query", "reference")}
+        return replace(split, conditions=conditions, test=test, **shown)

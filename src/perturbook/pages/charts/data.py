@@ -108,7 +108,7 @@ def map_chart(cells: pd.DataFrame) -> alt.Chart:
 
 def change_chart(change: pd.DataFrame) -> alt.Chart:
     """Draw the size of the measured change of `card_tables.change` by dose, or by context where doses do not vary."""
-    unit = "Change (RMS over genes, log1p units)"
+    unit = "Change (RMS, log1p units)"
     if change["dose_um"].nunique() > 1:
         noise = change.groupby("dose_um", as_index=False)["expected"].mean()
         rows = pd.concat(
