@@ -1,5 +1,8 @@
 """Fixtures shared by all tests: real cells where this machine has them, and one small hand-made screen."""
 
+import os
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -8,6 +11,23 @@ from anndata import AnnData
 
 import perturbook.data as data
 from perturbook.data.schema import normalise
+from perturbook.pages.runner import ENVIRONMENT
+from perturbook.pages.table import page
+
+REFERENCES = Path(__file__).parent / "notebooks"
+
+
+def pytest_configure():
+    os.environ.update(ENVIRONMENT)  # reference notebooks run again as pages run
+
+
+def pytest_collection_modifyitems(items):
+    """Leave out the reference notebooks of pages whose data cannot be had, and say so."""
+    for item in items:
+        if item.path.parent == REFERENCES:
+            name = page(item.path.stem).parameters_at("smoke").get("data", "")
+            if name in data.DATASETS and not data.available(name):
+                item.add_marker(pytest.mark.skip(reason=f"{name} is missing: `perturbook data fetch {name}`"))
 
 
 def load_or_skip(name):

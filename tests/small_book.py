@@ -50,7 +50,9 @@ def write_table(folder: Path, table: dict) -> None:
     (folder / "book" / "pages.yml").write_text(yaml.safe_dump(table, sort_keys=False))
 
 
-def make(folder: Path, table: dict = TABLE, intro: str = "# Introduction\n\n{ref}`count`, {ref}`far`.\n") -> Path:
+def make(
+    folder: Path, table: dict = TABLE, intro: str = "# Introduction\n\n{ref}`count`, {ref}`far`.\n"
+) -> Path:
     """Lay the project out below `folder` and return it."""
     shutil.copytree(ROOT / "src", folder / "src", ignore=shutil.ignore_patterns("__pycache__", "*.egg-info"))
     shutil.copytree(ROOT / "book" / "_static", folder / "book" / "_static")

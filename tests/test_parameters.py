@@ -60,7 +60,9 @@ def test_a_line_gives_name_kind_default_and_help(made):
     ],
 )
 def test_a_line_of_another_form_is_refused_and_shown(made, line):
-    with pytest.raises(ConfigError, match=r"must read `name: kind = literal  # help`, kind one of int, float") as error:
+    with pytest.raises(
+        ConfigError, match=r"must read `name: kind = literal  # help`, kind one of int, float"
+    ) as error:
         parameters.parameters(made(CELL + "\n" + line))
     assert repr(line) in str(error.value) and "\n" not in str(error.value)
 

@@ -6,6 +6,7 @@ import hand_made
 import numpy as np
 import pandas as pd
 import pytest
+from anndata import read_h5ad
 from hand_made_bundle import GENES, KEYS, PREDICTED, bundle, of_cells, truth, value
 from test_metric_views import BY_HAND
 
@@ -140,8 +141,6 @@ def test_one_swapped_gene_in_a_stored_file_changes_the_scores(folder, tmp_path):
 
 
 def test_conditions_and_genes_of_a_stored_file_may_stand_in_any_order(folder, scores, tmp_path):
-    from anndata import read_h5ad
-
     copy = write_bundle(read_bundle(folder), tmp_path / "b")
     read_h5ad(copy / "cells.h5ad")[KEYS[::-1], [GENES[i] for i in (2, 0, 1)]].copy().write_h5ad(
         copy / "cells.h5ad"

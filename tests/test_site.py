@@ -154,7 +154,12 @@ BROKEN = """
 (count)=
 ## A label that stands twice
 """
-WARNED = ("undefined label: 'nowhere'", "term not in glossary: 'nothing'", "No key 'pages/count.ipynb:'", "label count")
+WARNED = (
+    "undefined label: 'nowhere'",
+    "term not in glossary: 'nothing'",
+    "No key 'pages/count.ipynb:'",
+    "label count",
+)
 
 
 def test_a_broken_book_fails_with_every_warning_and_leaves_the_book_of_before(copy):

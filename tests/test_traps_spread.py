@@ -18,7 +18,9 @@ def test_a_perfect_sampler_has_sqrt_two_times_the_error_of_a_mean(board):
     assert (
         0.95 < board.loc["oracle sampler", "var_ratio"] < 1.05 and board.loc["oracle mean", "var_ratio"] == 0
     )
-    assert abs(board.loc["oracle sampler", "edist_u_genes"]) < 0.05 < board.loc["oracle mean", "edist_u_genes"]
+    assert (
+        abs(board.loc["oracle sampler", "edist_u_genes"]) < 0.05 < board.loc["oracle mean", "edist_u_genes"]
+    )
 
 
 def test_only_the_control_mean_has_no_correlation_and_fresh_control_cells_have_about_none(board):

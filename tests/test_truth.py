@@ -85,6 +85,11 @@ def test_rows_in_another_order_give_the_same_truth_bit_for_bit(cells, one):
     )
 
 
+def test_a_split_that_lists_its_cells_in_another_order_gives_the_same_truth(cells, one):
+    back = {part: getattr(one, part)[::-1] for part in ("train", "test", "query", "reference")}
+    same(*(build_truth(cells, [each], seed=0, facts={}) for each in (one, replace(one, **back))))
+
+
 def test_a_condition_does_not_depend_on_the_others_that_are_tested(cells, one):
     key = one.conditions.index[0]
     fewer = replace(

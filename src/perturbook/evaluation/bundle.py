@@ -134,8 +134,10 @@ def _open(path: Path) -> ad.AnnData:
         raise InputError(f"{path} is not an .h5ad (HDF5) file. Is it whole?")
     try:
         return ad.read_h5ad(path)
-    except (OSError, KeyError, ValueError) as error:
-        raise InputError(f"{path} cannot be read as .h5ad; it may be truncated ({error}).") from error
+    except (OSError, KeyError, TypeError, ValueError) as error:
+        raise InputError(
+            f"{path} cannot be read as .h5ad; it may be truncated, or another kind of file ({error})."
+        ) from error
 
 
 def read_truth(folder: Path) -> Truth:

@@ -58,7 +58,7 @@ def depth_chart(depth: pd.DataFrame) -> alt.LayerChart:
     )
     return alt.layer(whiskers, boxes, medians).properties(
         width="container",
-        height=alt.Step(16),
+        height=16 * len(order) * len(states),
         description="Library size in counts per cell on a logarithmic axis, one row per context: the box holds the middle "
         "half of the cells, the line the middle 90 percent, the tick is the median; control and perturbed cells apart.",
     )
@@ -137,7 +137,11 @@ def change_chart(change: pd.DataFrame) -> alt.Chart:
         rows["line"] = rows["line"].replace("expected", NO_EFFECT)
         lines, hues, dash = ["measured", NO_EFFECT], [VERMILLION, GREY], {}
         x, y = alt.X("size:Q", title=unit), alt.Y("context:N", title="Context", sort=order)
-        chart, height, columns = alt.Chart(rows).mark_point(filled=True, size=90, opacity=1), alt.Step(24), 1
+        chart, height, columns = (
+            alt.Chart(rows).mark_point(filled=True, size=90, opacity=1),
+            24 * len(order),
+            1,
+        )
     look = {"title": None, "legend": alt.Legend(orient="top", columns=columns)}
     return chart.encode(
         x=x,

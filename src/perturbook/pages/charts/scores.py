@@ -30,7 +30,7 @@ def no_change_by_dose(frame: pd.DataFrame) -> alt.Chart:
     )
     return (bars + points).properties(
         width="container",
-        height=alt.Step(14),
+        height=14 * data["dose_um"].nunique() * data["context"].nunique(),
         description="R2 of means scored by the unchanged control mean, per dose and cell line: the mean over drugs with "
         "the range that holds 90 percent of them. It is high at low doses and falls with the dose.",
     )
@@ -191,4 +191,5 @@ def _intervals(
         .encode(y=y, yOffset=offset, x="at:Q", text="label:N", color=look["color"])
     )
     layers = bars + points + words if missing.any() else bars + points
-    return layers.properties(width="container", height=alt.Step(22), description=description)
+    rows = data[y.shorthand.split(":")[0]].nunique() * data[group].nunique()
+    return layers.properties(width="container", height=22 * rows, description=description)

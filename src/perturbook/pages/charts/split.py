@@ -46,7 +46,7 @@ def split_grid(
             ),
             tooltip=["context", "perturbation", "part", alt.Tooltip("cells:Q", title="cells")],
         )
-        .properties(width="container", height=alt.Step(24), description=description)
+        .properties(width="container", height=24 * table["context"].nunique(), description=description)
     )
     if len(folds) == 1:
         return chart
