@@ -17,7 +17,7 @@ from perturbook.evaluation.manifest import (
     write_manifest,
 )
 
-RUN = {"page": "p", "tier": "smoke", "parameters": {"seed": 3}, "data": {"kang2018-mini": "83f8"}}
+RUN = {"page": "p", "parameters": {"seed": 3}, "data": {"kang2018-mini": "83f8"}}
 
 
 def git(root, *words):

@@ -519,7 +519,7 @@ def test_context_ridge_recovers_planted_weights_on_data_of_its_own_formula():
     fitted = MODELS["context_ridge"]().fit(training(rows))
     assert fitted.weights["w0"] == pytest.approx(w0, abs=0.01)
     assert fitted.weights["w1"] == pytest.approx(w1, abs=0.01)
-    assert np.abs(fitted.weights[["A", "B", "C", "D"]]).max() < 0.01
+    assert np.abs(fitted.weights[["g A", "g B", "g C", "g D"]]).max() < 0.01
 
 
 def test_context_ridge_predicts_a_condition_of_its_own_formula_better_than_the_mean_of_the_drug():

@@ -140,7 +140,7 @@ def test_a_page_over_its_time_is_ended_with_its_kernel(page, tmp_path, monkeypat
 
 
 WAITING = """
-import sys, pathlib
+import os, pathlib, sys
 from perturbook.processes import run_module
 pathlib.Path(sys.argv[1], "waiting.py").write_text(
     "import os, pathlib, subprocess, time\\n"
@@ -148,7 +148,8 @@ pathlib.Path(sys.argv[1], "waiting.py").write_text(
     "pathlib.Path('pids').write_text(f'{os.getpid()} {child.pid}')\\n"
     "time.sleep(60)\\n"
 )
-run_module("waiting", [], pathlib.Path("log"), {"PYTHONPATH": sys.argv[1]})
+path = os.pathsep.join([sys.argv[1], *sys.path])
+run_module("waiting", [], pathlib.Path("log"), {"PYTHONPATH": path})
 """
 
 

@@ -3,7 +3,7 @@
 from perturbook.evaluation.bundle import CEILING, Bundle, Predicted, read_bundle, write_bundle
 from perturbook.evaluation.measure import build_truth
 from perturbook.evaluation.metric import METRICS
-from perturbook.evaluation.score import compare, score, summarise
+from perturbook.evaluation.score import compare, highest_dose, score, summarise
 from perturbook.evaluation.truth import Truth
 from perturbook.registry import import_files
 
@@ -17,6 +17,7 @@ __all__ = [
     "Truth",
     "build_truth",
     "compare",
+    "highest_dose",
     "read_bundle",
     "score",
     "summarise",

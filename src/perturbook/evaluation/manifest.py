@@ -47,18 +47,15 @@ def code_version(root: Path) -> dict[str, str | bool]:
     return {**version, "commit": commit, "dirty": bool(changed.strip())}
 
 
-def manifest(
-    root: Path, *, page: str, tier: str, parameters: Mapping, data: Mapping[str, str], **more: Any
-) -> dict:
+def manifest(root: Path, *, page: str, parameters: Mapping, data: Mapping[str, str], **more: Any) -> dict:
     """Describe a run; what differs from run to run (time, memory, machine, commit) stands apart under "run".
 
     Args:
         root: folder of the project.
         page: page id.
-        tier: smoke, book or full.
         parameters: parameters of the page, seeds among them.
         data: sha256 per data set.
-        more: further entries: model_sources, audits.
+        more: further entries: tier, model_sources, audits.
 
     Returns:
         A JSON-ready dictionary.
@@ -66,7 +63,6 @@ def manifest(
     usage = max(resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
     return {
         "page": page,
-        "tier": tier,
         "parameters": dict(parameters),
         "data": dict(data),
         **more,

@@ -135,6 +135,19 @@ def compare(scores: pd.DataFrame, metric: str, first: str, second: str, *, n: in
     )
 
 
+def highest_dose(scores: pd.DataFrame) -> tuple[pd.DataFrame, float]:
+    """Rows at the highest dose, and that dose in micromolar; all rows and NaN where doses do not vary.
+
+    At low doses little happens and scores say how much noise there is, so an average over doses is no headline.
+
+    Source: scdca.md section 9.1.
+    """
+    doses = scores["dose_um"]
+    if doses.nunique() < 2:
+        return scores, np.nan
+    return scores[doses == doses.max()], float(doses.max())
+
+
 def wide(scores: pd.DataFrame) -> pd.DataFrame:
     """One row per (method, mode, condition), one column per metric, NaN where undefined."""
     table = scores.pivot(index=["method", "mode", "condition"], columns="metric", values="value")

@@ -83,7 +83,6 @@ def make_card(page: str, name: str, out: Path, *, seed: int = 0, size: str = "",
     about = manifest(
         ROOT,
         page=page,
-        tier="book",
         parameters={"data": name, "seed": seed, "size": size, "shown": shown},
         data={name: data.checksum(name) if name in data.DATASETS else facts["files"][0]["sha256"]},
     )

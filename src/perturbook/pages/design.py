@@ -44,8 +44,6 @@ class Design:
     """Pairs of context and perturbation scored per fold, drawn by the seed, with all their doses; 0 scores all."""
     size: str = ""
     """Size of a simulated screen, "default" or "small"; empty for real cells."""
-    tier: str = "book"
-    """Build that the page belongs to, for the manifest."""
 
     def __post_init__(self):
         """Raise ConfigError for the first impossible combination, InputError where there is no such file."""

@@ -63,7 +63,7 @@ def pages_table(found: dict[str, dict]) -> HTML:
                 "Data (sha256)": ", ".join(f"{Path(k).name} {v[:DIGITS]}" for k, v in about["data"].items())
                 or "none",
                 "Seed": values.get("seed", "none"),
-                "Tier": about["tier"],
+                "Tier": about.get("tier", "deposit"),
                 "Code": _code(run["code"]),
                 "Seconds": run.get("seconds", "not recorded"),
                 "Peak memory (MB)": run["peak_memory_mb"],

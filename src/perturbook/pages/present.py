@@ -3,7 +3,7 @@
 import pandas as pd
 from IPython.display import HTML, Markdown
 
-from perturbook.evaluation import CEILING, METRICS, compare, summarise
+from perturbook.evaluation import CEILING, METRICS, compare, highest_dose, summarise
 from perturbook.pages import frame
 from perturbook.pages.html_table import Markup, items, join, table
 from perturbook.pages.study import Study
@@ -61,18 +61,15 @@ def cell(row: pd.Series, digits: int) -> Markup:
 def banner(study: Study) -> HTML:
     """Say first what a reader must know: simulated cells, or deposited results; nothing for live real cells."""
     said = "Scores come from the predictions deposited with the project; cells are not shown."
+    if study.differs:
+        said += f" They were made with other values of {', '.join(study.differs)} than this run asked for."
     return frame.notices(study.bundle.truth.facts["synthetic"], said if study.deposited else "")
 
 
-def highest_dose(study: Study) -> tuple[pd.DataFrame, str]:
-    """Scores at the highest dose and the words for it; all scores and no words where doses do not vary.
-
-    At low doses little happens and scores say how much noise there is, so an average over doses is no headline.
-    """
-    doses = study.scores["dose_um"]
-    if doses.nunique() < 2:
-        return study.scores, ""
-    return study.scores[doses == doses.max()], f" at {doses.max():g} µM"
+def _headline(study: Study) -> tuple[pd.DataFrame, str]:
+    """Scores at the highest dose and the words for it; all scores and no words where doses do not vary."""
+    scores, dose = highest_dose(study.scores)
+    return scores, "" if pd.isna(dose) else f" at {dose:g} µM"
 
 
 def best(study: Study, scores: pd.DataFrame, metric: str, among: tuple[str, ...]) -> pd.Series | None:
@@ -96,7 +93,7 @@ def _of(scores: pd.DataFrame, row: pd.Series) -> pd.DataFrame:
 
 def answer(study: Study, resamples: int = 10_000) -> Markdown:
     """The page's answer in a sentence: best simple predictor, its interval, and the split-half duplicate."""
-    scores, where = highest_dose(study)
+    scores, where = _headline(study)
     top = best(study, scores, MAIN, ("floor", "opponent"))
     if top is None:
         return Markdown("**No simple predictor of this page has a defined score.**")
@@ -112,7 +109,7 @@ def answer(study: Study, resamples: int = 10_000) -> Markdown:
 
 def score_table(study: Study, resamples: int = 10_000) -> HTML:
     """Methods x main metrics at the highest dose and over all; below them the predictors that do not apply, with reasons."""
-    scores, where = highest_dose(study)
+    scores, where = _headline(study)
     tables = [_scores(study, scores, f"Mean score over conditions{where}", resamples)]
     if where:
         every = _scores(study, study.scores, "Mean score over conditions of all doses", resamples)
@@ -135,7 +132,7 @@ def _scores(study: Study, scores: pd.DataFrame, caption: str, resamples: int) ->
 
 def against_best_floor(study: Study, resamples: int = 10_000) -> HTML:
     """Paired difference of every predictor to the best floor of each metric in `COMPARED`, with its interval."""
-    scores, where = highest_dose(study)
+    scores, where = _headline(study)
     rows: dict[str, dict] = {}
     named = []
     for metric in COMPARED:

@@ -8,7 +8,7 @@ import pandas as pd
 from anndata.io import read_elem
 
 from perturbook.errors import InputError
-from perturbook.evaluation import CEILING, METRICS, summarise
+from perturbook.evaluation import CEILING, METRICS, highest_dose, summarise
 from perturbook.evaluation.bundle import SCORES, TRUTH
 from perturbook.evaluation.ceiling import scaled
 from perturbook.evaluation.intervals import bootstrap_difference
@@ -18,7 +18,7 @@ from perturbook.pages.table import ROOT, pages
 
 MERIT = {"up": lambda v: v, "down": lambda v: -v, "to 1": lambda v: -abs(v - 1)}
 """From a value to one of which more is better, so that floors are chosen and differences signed alike. Our choice."""
-LABELS = ["page", "data", "cells", "setting", "method", "predictor", "role", "mode", "metric"]
+LABELS = ["page", "data", "cells", "setting", "dose_um", "method", "predictor", "role", "mode", "metric"]
 NUMBERS = ["mean", "median", "low", "high", "n_defined", "n_total", "interval"]
 BESIDE = ["floor", "floor_mean", "ceiling_mean", "gain", "gain_low", "gain_high", "gain_n", "scaled"]
 
@@ -74,7 +74,7 @@ def read_scores(folder: Path) -> tuple[pd.DataFrame, dict]:
 def standings(folder: Path, resamples: int = 10_000) -> pd.DataFrame:
     """Summarise every predictor of a page on every metric, beside its best floor and the split-half duplicate.
 
-    The best floor is the one with the best mean among those of the same zero-shot mode; a predictor that is the same in
+    Where doses vary, only the conditions of the highest dose count. The best floor is the one with the best mean among those of the same zero-shot mode; a predictor that is the same in
     both modes meets the floors of both.
 
     Args:
@@ -92,10 +92,12 @@ def standings(folder: Path, resamples: int = 10_000) -> pd.DataFrame:
     Source: metrics.md sections 1.7, 6 and 8.
     """
     scores, facts = read_scores(folder)
+    scores, dose = highest_dose(scores)
     summary = summarise(scores, n=resamples)
     about = {
         "page": facts["page"],
         "data": str(facts["data"]),
+        "dose_um": dose,
         "cells": "simulated" if facts["synthetic"] else "real",
         "setting": str(facts["setting"]).replace("_shot", "-shot").replace("_", " "),
     }

@@ -1,6 +1,7 @@
 """A study: one data set under one setting, from cells to a scored bundle. What a setting page runs."""
 
 import inspect
+import json
 from dataclasses import asdict, dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -42,6 +43,8 @@ class Study:
     """The cells, or None where a deposit is shown."""
     layout: pd.DataFrame
     """How the first mode divides the cells: fold, context, perturbation, part, cells."""
+    differs: tuple[str, ...] = ()
+    """Parameters whose value in the shown deposit is not the one asked for."""
 
     @property
     def deposited(self) -> bool:
@@ -86,8 +89,7 @@ def _about(design: Design, audits: list[dict]) -> dict:
     return manifest(
         ROOT,
         page=design.page,
-        tier=design.tier,
-        parameters={k: v for k, v in asdict(design).items() if k not in ("page", "tier")},
+        parameters=_parameters(design),
         data={design.data: checksum},
         model_sources={name: source_hash(Path(inspect.getfile(MODELS[name]))) for name in design.models},
         audits=audits,
@@ -119,7 +121,13 @@ def _open_deposit(design: Design, out: Path, absent: DataUnavailable) -> Study:
     open_deposit(design.page, design.seed, MANIFEST, out, absent)
     bundle = evaluation.read_bundle(out)
     layout = pd.read_csv(out / LAYOUT, keep_default_na=False)
-    return Study(bundle, evaluation.score(bundle), out, bundle.manifest["audits"], None, layout)
+    asked, kept = json.loads(json.dumps(_parameters(design))), bundle.manifest["parameters"]
+    differs = tuple(sorted(name for name in asked if asked[name] != kept.get(name)))
+    return Study(bundle, evaluation.score(bundle), out, bundle.manifest["audits"], None, layout, differs)
+
+
+def _parameters(design: Design) -> dict:
+    return {name: value for name, value in asdict(design).items() if name != "page"}
 
 
 def audit_page(page: Page) -> list[dict]:
