@@ -89,5 +89,15 @@ def test_every_registered_metric_is_in_the_table_with_its_trap():
     from perturbook.evaluation import METRICS
 
     table = traps.metric_table()
-    assert set(table.index) == set(METRICS) and (table["trap"] != "").all()
-    assert table.loc["rel_rmse_cell", "best value"] == "depends on noise"
+    assert len(table) == len(METRICS) and all(row["Trap"] for row in table)
+    assert [
+        key for row, key in zip(table, METRICS, strict=True) if f"<code>{key}</code>" not in row["Score"]
+    ] == []
+
+
+def test_the_dose_table_counts_conditions_by_hand():
+    treated = pd.DataFrame({"dose_um": [0.1, 10.0, 10.0], "n_cells": [5, 4, 8]})
+    assert traps.dose_table(treated) == [
+        {"Dose (µM)": "0.1", "Conditions": 1, "Cells per condition": "5"},
+        {"Dose (µM)": "10", "Conditions": 2, "Cells per condition": "6"},
+    ]

@@ -39,7 +39,7 @@ def var_ratio(v: View) -> np.ndarray:
 
 @metric(
     "edist_u",
-    title="Energy distance (unbiased)",
+    title="Energy distance (unbiased, log1p units)",
     formula=r"2\,\overline{|x-\hat x|}-\overline{|x-x'|}-\overline{|\hat x-\hat x'|}",
     better="down",
     best=0.0,

@@ -96,6 +96,12 @@ def _about(design: Design, audits: list[dict]) -> dict:
     )
 
 
+def _parts(parts: pd.Series) -> str:
+    """The parts that one context and perturbation plays, in their logical order."""
+    order = ["training", "validation", "support", "test", "shown", "not used"]
+    return " and ".join(part for part in order if part in set(parts))
+
+
 def layout_of(cells: AnnData, folds: list[Split]) -> pd.DataFrame:
     """Count the cells of every context and perturbation, and name the parts they play in each fold."""
     words = {"query": "shown", "train": "training", "valid": "validation", "test": "test"}
@@ -109,7 +115,7 @@ def layout_of(cells: AnnData, folds: list[Split]) -> pd.DataFrame:
         if split.setting == "few_shot_context":
             obs.loc[obs["context"].isin(split.held_out) & treated & (part == "training"), "part"] = "support"
         groups = obs.groupby(["context", "perturbation"])["part"]
-        table = groups.agg(part=lambda parts: " and ".join(sorted(set(parts))), cells="size").reset_index()
+        table = groups.agg(part=_parts, cells="size").reset_index()
         held = ", ".join(split.held_out[:2]) + (
             f" and {len(split.held_out) - 2} more" if len(split.held_out) > 2 else ""
         )

@@ -8,6 +8,7 @@ from perturbook.evaluation import METRICS
 from perturbook.evaluation.intervals import bootstrap_mean
 from perturbook.evaluation.mean_profile import constant_guard, pearson_delta, r2_mean, r2_mean_clipped
 from perturbook.evaluation.retrieval import nir, rank_pred
+from perturbook.pages.html_table import Markup, code, join
 
 
 def treated(profiles: Profiles) -> tuple[pd.DataFrame, np.ndarray, np.ndarray]:
@@ -78,20 +79,28 @@ def retrieval_floor(profiles: Profiles) -> pd.DataFrame:
     return pd.concat(frames)[["condition", "perturbation", "predictor", "competitors", "metric", "value"]]
 
 
-def metric_table() -> pd.DataFrame:
-    """List the registered metrics: key, direction, best value, trap, and when the value is undefined."""
-    rows = [
+def metric_table() -> list[dict]:
+    """List the registered metrics for readers: title and key, direction and trap."""
+    return [
         {
-            "key": m.key,
-            "score": m.title,
-            "better": m.better,
-            "best value": "depends on noise" if m.best is None else f"{m.best:g}",
-            "trap": m.trap,
-            "undefined if": m.undefined,
+            "Score": join(m.title, Markup("<small>"), code(m.key), Markup("</small>")),
+            "Better": m.better,
+            "Trap": m.trap,
         }
         for m in METRICS.values()
     ]
-    return pd.DataFrame(rows).set_index("key")
+
+
+def dose_table(treated: pd.DataFrame) -> list[dict]:
+    """Count conditions, and the median of their cells, per dose, from the labels of treated conditions."""
+    return [
+        {
+            "Dose (µM)": f"{dose:g}",
+            "Conditions": len(rows),
+            "Cells per condition": f"{rows['n_cells'].median():g}",
+        }
+        for dose, rows in treated.groupby("dose_um")
+    ]
 
 
 def summary(frame: pd.DataFrame, by: list[str], seed: int) -> pd.DataFrame:

@@ -133,7 +133,7 @@ def _sentences(split: Split, seen: Mapping[str, int], n_forbidden: int) -> tuple
         f"No cell in two of training ({len(split.train)}), validation ({len(split.valid)}) and test ({len(split.test)}).",
         f"None of the {n_forbidden} cells that {split.setting} forbids is in training or validation.",
         f"The {len(split.query)} cells shown at prediction time are controls of the contexts asked about.",
-        f"The {len(split.conditions)} conditions asked about are those of the test cells{of_conditions}.",
+        f"Conditions asked about ({len(split.conditions)}) are those of the test cells{of_conditions}.",
         "No test profile stands under another name among the cells that a model sees.",
     ]
     if "k" in split.options:

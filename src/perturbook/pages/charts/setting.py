@@ -11,9 +11,13 @@ from perturbook.pages.palette import CATEGORY, ROLE
 from perturbook.pages.present import MAIN, label, roles
 from perturbook.pages.study import Study
 
-ROLES = ["floor", "opponent", "model", "oracle", "ceiling"]
-ROLE_SCALE = alt.Scale(domain=ROLES, range=[ROLE[role] for role in ROLES])
-SHAPES = alt.Scale(domain=ROLES, range=["circle", "square", "triangle-up", "diamond", "cross"])
+SHAPES = {
+    "floor": "circle",
+    "opponent": "square",
+    "model": "triangle-up",
+    "oracle": "diamond",
+    "ceiling": "cross",
+}
 N_CONDITIONS, N_GENES = 12, 40
 
 
@@ -42,7 +46,7 @@ def score_chart(study: Study, resamples: int) -> alt.LayerChart:
     y = alt.Y("predictor:N", title=None, sort=alt.EncodingSortField("mean", op="max", order="descending"))
     x = alt.X(
         "mean:Q",
-        title="Score (metric of the menu; energy distance in log1p units, others without unit)",
+        title="Score (metric of the menu)",
         scale=alt.Scale(zero=False),
     )
     tips = [
@@ -55,10 +59,11 @@ def score_chart(study: Study, resamples: int) -> alt.LayerChart:
         alt.Tooltip("n_defined:Q", title="conditions defined"),
         alt.Tooltip("n_total:Q", title="conditions"),
     ]
-    color = alt.Color("role:N", title="Role", scale=ROLE_SCALE)
-    points = base.mark_point(filled=True, size=90, opacity=1).encode(
-        x, y, color, alt.Shape("role:N", title="Role", scale=SHAPES), tooltip=tips
-    )
+    present = [role for role in SHAPES if role in set(summary["role"])]
+    legend = {"title": "Role", "legend": alt.Legend(orient="top", columns=3)}
+    color = alt.Color("role:N", scale=alt.Scale(domain=present, range=[ROLE[r] for r in present]), **legend)
+    shape = alt.Shape("role:N", scale=alt.Scale(domain=present, range=[SHAPES[r] for r in present]), **legend)
+    points = base.mark_point(filled=True, size=90, opacity=1).encode(x, y, color, shape, tooltip=tips)
     bars = (
         base.transform_filter("isValid(datum.low)")
         .mark_rule(strokeWidth=2)
@@ -134,10 +139,14 @@ def strata_chart(study: Study, resamples: int) -> alt.LayerChart:
         "color": alt.Color(
             "predictor:N",
             title="Predictor (click to single out)",
+            legend=alt.Legend(orient="top", columns=2, labelLimit=260),
             scale=alt.Scale(domain=everyone, range=CATEGORY * 2),
         ),
         "shape": alt.Shape(
-            "predictor:N", title="Predictor (click to single out)", scale=alt.Scale(domain=everyone)
+            "predictor:N",
+            title="Predictor (click to single out)",
+            legend=alt.Legend(orient="top", columns=2, labelLimit=260),
+            scale=alt.Scale(domain=everyone),
         ),
         "opacity": alt.condition(hover, alt.value(1), alt.value(0.15)),
     }
@@ -210,7 +219,10 @@ def change_chart(study: Study) -> alt.LayerChart:
             x=alt.X("observed:Q", title="Observed change (log1p of counts per 10k)"),
             y=alt.Y("predicted:Q", title="Predicted change (log1p of counts per 10k)"),
             color=alt.Color(
-                "predictor:N", title="Predictor", scale=alt.Scale(domain=predictors, range=CATEGORY)
+                "predictor:N",
+                title="Predictor",
+                legend=alt.Legend(orient="top"),
+                scale=alt.Scale(domain=predictors, range=CATEGORY),
             ),
             shape=alt.Shape("predictor:N", title="Predictor", scale=alt.Scale(domain=predictors)),
             tooltip=[
