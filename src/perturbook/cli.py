@@ -29,7 +29,10 @@ PageId = Annotated[str, typer.Argument(help="Page id, as `perturbook list` shows
 def list_pages(
     page: Annotated[str, typer.Argument(help="Page id; shows what `run PAGE -p` takes.")] = "",
 ) -> None:
-    """List the pages of the book: id, tier, notebook, title; or the parameters of one page."""
+    """List the pages of the book, or the parameters of one.
+
+    Columns: id, tier, notebook, title. With a page id: what `run -p` takes there.
+    """
     from perturbook.pages.parameters import parameters
     from perturbook.pages.plan import OWN
     from perturbook.pages.table import page as page_of
@@ -54,7 +57,10 @@ def run(
         list[str], typer.Option("--parameter", "-p", help="name=value; repeat for more.")
     ] = [],  # noqa: B006
 ) -> None:
-    """Run one page, with new parameters if given, and say where notebook, bundle and manifest lie."""
+    """Run one page, with new parameters if given.
+
+    Says where the executed notebook, the bundle and the manifest lie. Nothing runs twice: the same parameters give the same files.
+    """
     from perturbook.pages.build import run_page
     from perturbook.pages.parameters import from_text
     from perturbook.pages.table import ROOT
@@ -71,7 +77,10 @@ def build(
     cores: Annotated[int, typer.Option(help="Pages that run beside each other.", min=1)] = 2,
     snakemake: Annotated[list[str], typer.Argument(help="Options for Snakemake, after --.")] = None,
 ) -> None:
-    """Fetch the public data, run the notebooks that need it, build the book, and print the path of its first page."""
+    """Build the book; only what changed runs.
+
+    Fetches the public data, runs the notebooks that need it, builds the site and prints the path of its first page.
+    """
     from perturbook.pages import build as builds
 
     for line in builds.fetch_for(tier):
@@ -122,7 +131,10 @@ def data_verify(
 def audit(
     page: Annotated[str, typer.Argument(help="Page id; every setting page when none is named.")] = "",
 ) -> None:
-    """Make the splits of a setting page and audit them for leaks; ends with an error at the first leak."""
+    """Audit the splits of setting pages for leaks.
+
+    Prints every check that passed; ends with an error at the first leak.
+    """
     from perturbook.pages.study import audit_page
     from perturbook.pages.table import page as page_of
     from perturbook.pages.table import pages
@@ -142,7 +154,10 @@ def score(
     page: Annotated[str, typer.Option(help="Page whose truth your own file is scored against.")] = "",
     csv: Annotated[Path, typer.Option(help="Also write every value, per condition, to this file.")] = None,
 ) -> None:
-    """Score stored predictions beside the floors and the split-half duplicate of their page."""
+    """Score predictions beside the floors of their page.
+
+    The split-half duplicate, what one half of the measured cells says of the other, stands in the same table.
+    """
     from perturbook.pages.own_bundle import score_beside_floors
 
     table, scores = score_beside_floors(bundle, page)
@@ -158,7 +173,10 @@ def check(
         bool, typer.Option("--update", help="Deposit the bundles of the last `build` first.")
     ] = False,
 ) -> None:
-    """Score the deposited bundles in results/ again; fail on any difference, or where a model's source has changed."""
+    """Score the deposits in results/ again.
+
+    Fails on any difference, and where the source of a deposited model has changed since.
+    """
     from perturbook.pages import deposit
 
     if update:

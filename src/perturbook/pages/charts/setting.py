@@ -18,7 +18,7 @@ SHAPES = {
     "oracle": "diamond",
     "ceiling": "cross",
 }
-N_CONDITIONS, N_GENES = 12, 40
+N_CONDITIONS, N_GENES = 24, 40
 
 
 def split_chart(study: Study) -> alt.Chart:
@@ -172,7 +172,7 @@ def strata_chart(study: Study, resamples: int) -> alt.LayerChart:
 
 
 def change_table(study: Study) -> pd.DataFrame:
-    """Observed and predicted change of the most changed genes, for up to twelve conditions and the three best known models."""
+    """Observed and predicted change of the most changed genes, for up to 24 conditions spread over the page, and up to three predictors."""
     truth = study.bundle.truth
     order = np.linspace(0, len(truth.obs) - 1, min(N_CONDITIONS, len(truth.obs))).round().astype(int)
     shown = [p for p in study.bundle.predictions if p.mean is not None and p.name in _compared(study)]
@@ -183,6 +183,7 @@ def change_table(study: Study) -> pd.DataFrame:
             genes = truth.deg["test_truth"][i][:N_GENES]
             frame = {
                 "gene": truth.genes[genes],
+                "rank": np.arange(1, len(genes) + 1),
                 "observed": (v.y - v.mu0)[i, genes].round(4),
                 "predicted": (v.yhat - v.mu0)[i, genes].round(4),
             }
@@ -212,19 +213,17 @@ def change_chart(study: Study) -> alt.LayerChart:
     pick = alt.param(
         name="condition", value=conditions[0], bind=alt.binding_select(options=conditions, name="Condition: ")
     )
+    slider = alt.binding_range(min=5, max=N_GENES, step=5, name="Most changed genes: ")
+    top = alt.param(name="top", value=N_GENES, bind=slider)
+    look = {"title": "Predictor", "legend": alt.Legend(orient="top")}
     points = (
         alt.Chart(table)
         .mark_point(size=55, filled=True, opacity=0.8)
         .encode(
             x=alt.X("observed:Q", title="Observed change (log1p of counts per 10k)"),
             y=alt.Y("predicted:Q", title="Predicted change (log1p of counts per 10k)"),
-            color=alt.Color(
-                "predictor:N",
-                title="Predictor",
-                legend=alt.Legend(orient="top"),
-                scale=alt.Scale(domain=predictors, range=CATEGORY),
-            ),
-            shape=alt.Shape("predictor:N", title="Predictor", scale=alt.Scale(domain=predictors)),
+            color=alt.Color("predictor:N", scale=alt.Scale(domain=predictors, range=CATEGORY), **look),
+            shape=alt.Shape("predictor:N", scale=alt.Scale(domain=predictors), **look),
             tooltip=[
                 "gene",
                 "predictor",
@@ -232,16 +231,16 @@ def change_chart(study: Study) -> alt.LayerChart:
                 alt.Tooltip("predicted:Q", format=".2f"),
             ],
         )
-        .transform_filter(alt.datum.condition == pick)
+        .transform_filter((alt.datum.condition == pick) & (alt.datum.rank <= top))
     )
     ends = pd.DataFrame({"at": [min(table["observed"].min(), 0.0), table["observed"].max()]})
     line = alt.Chart(ends).mark_line(strokeDash=[4, 4], color="#888888").encode(x="at:Q", y="at:Q")
     return (
         alt.layer(line, points)
-        .add_params(pick)
+        .add_params(pick, top)
         .properties(
             width="container",
             height=340,
-            description="Predicted against observed change of the 40 most changed genes of the condition picked in the menu; the dashed line marks a perfect prediction.",
+            description="Predicted against observed change of the most changed genes of the condition picked in the menu, as many as the slider says; the dashed line marks a perfect prediction.",
         )
     )
