@@ -104,6 +104,10 @@ export function tryTables() {
     });
     if (rows().length !== total) problems.push(`table ${place + 1}: sorting lost rows`);
     const field = box.querySelector("input[type=search]");
+    if (!field) {
+      if (total >= 15) problems.push(`table ${place + 1}: ${total} rows and no filter`); // short tables have none
+      return { rows: total, columns: heads.length, filtered: false, problems };
+    }
     const word = rows()[0]?.cells[0].textContent.trim().toLowerCase() ?? "";
     field.value = word;
     field.dispatchEvent(new Event("input", { bubbles: true }));
@@ -115,6 +119,6 @@ export function tryTables() {
     }
     field.value = "";
     field.dispatchEvent(new Event("input", { bubbles: true }));
-    return { rows: total, columns: heads.length, problems };
+    return { rows: total, columns: heads.length, filtered: true, problems };
   });
 }
