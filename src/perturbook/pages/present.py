@@ -4,6 +4,7 @@ import pandas as pd
 from IPython.display import HTML, Markdown
 
 from perturbook.evaluation import CEILING, METRICS, compare, highest_dose, summarise
+from perturbook.evaluation.score import FEW
 from perturbook.pages import frame
 from perturbook.pages.html_table import Markup, items, join, table
 from perturbook.pages.study import Study
@@ -66,7 +67,7 @@ def banner(study: Study) -> HTML:
     return frame.notices(study.bundle.truth.facts["synthetic"], said if study.deposited else "")
 
 
-def _headline(study: Study) -> tuple[pd.DataFrame, str]:
+def headline(study: Study) -> tuple[pd.DataFrame, str]:
     """Scores at the highest dose and the words for it; all scores and no words where doses do not vary."""
     scores, dose = highest_dose(study.scores)
     return scores, "" if pd.isna(dose) else f" at {dose:g} µM"
@@ -93,7 +94,7 @@ def _of(scores: pd.DataFrame, row: pd.Series) -> pd.DataFrame:
 
 def answer(study: Study, resamples: int = 10_000) -> Markdown:
     """The page's answer in a sentence: best simple predictor, its interval, and the split-half duplicate."""
-    scores, where = _headline(study)
+    scores, where = headline(study)
     top = best(study, scores, MAIN, ("floor", "opponent"))
     if top is None:
         return Markdown("**No simple predictor of this page has a defined score.**")
@@ -109,11 +110,13 @@ def answer(study: Study, resamples: int = 10_000) -> Markdown:
 
 def score_table(study: Study, resamples: int = 10_000) -> HTML:
     """Methods x main metrics at the highest dose and over all; below them the predictors that do not apply, with reasons."""
-    scores, where = _headline(study)
+    scores, where = headline(study)
     tables = [_scores(study, scores, f"Mean score over conditions{where}", resamples)]
     if where:
         every = _scores(study, study.scores, "Mean score over conditions of all doses", resamples)
         tables.append(f"<details><summary>The same over all doses</summary>{every}</details>")
+    if len(study.bundle.truth.obs) < FEW:
+        tables.append(_every_value(study, scores))
     absent = [p for p in study.bundle.predictions if p.mean is None]
     notes = items(f"{p.title}: {p.reason}." for p in absent)
     return HTML("".join(tables) + (f"<p>Not applicable here:</p>{notes}" if absent else ""))
@@ -130,9 +133,33 @@ def _scores(study: Study, scores: pd.DataFrame, caption: str, resamples: int) ->
     return table([{key: row[key] for key in keys} for row in shown.values()], caption)
 
 
+def _every_value(study: Study, scores: pd.DataFrame) -> str:
+    """Conditions x predictors on the main metric, each value with the interval that its own measured cells leave it."""
+    scores = scores[(scores["metric"] == MAIN) & scores["value"].notna()]
+    made: dict[str, dict] = {}
+    for _, row in scores.iterrows():
+        bounds = (row["value"] + side * 1.96 * row["within_se"] for side in (-1, 1))
+        known = {"mean": row["value"], "n_defined": 1, "n_total": 1} | dict(
+            zip(("low", "high"), bounds, strict=True)
+        )
+        name = row["condition"].replace("|", ", ")
+        made.setdefault(name, {})[label(study, row["method"], row["mode"])] = cell(pd.Series(known), 2)
+    names = dict.fromkeys(name for row in made.values() for name in row)
+    # two predictors with the same words in every row are one column
+    columns = list(
+        {tuple(row.get(name) for row in made.values()): name for name in reversed(names)}.values()
+    )[::-1]
+    rows = [
+        {"Condition": name, **{c: row.get(c, "undefined") for c in columns}}
+        for name, row in sorted(made.items())
+    ]
+    caption = f"Every value of “{METRICS[MAIN].title}”, with the 95 % interval over its own measured cells; equals once"
+    return table(rows, caption)
+
+
 def against_best_floor(study: Study, resamples: int = 10_000) -> HTML:
     """Paired difference of every predictor to the best floor of each metric in `COMPARED`, with its interval."""
-    scores, where = _headline(study)
+    scores, where = headline(study)
     rows: dict[str, dict] = {}
     named = []
     for metric in COMPARED:

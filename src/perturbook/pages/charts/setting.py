@@ -8,7 +8,7 @@ from perturbook.evaluation import CEILING, METRICS, summarise
 from perturbook.evaluation.metric import view
 from perturbook.pages.charts.split import split_grid
 from perturbook.pages.palette import CATEGORY, ROLE
-from perturbook.pages.present import MAIN, label, roles
+from perturbook.pages.present import MAIN, headline, label, roles
 from perturbook.pages.study import Study
 
 SHAPES = {
@@ -31,7 +31,8 @@ def split_chart(study: Study) -> alt.Chart:
 
 def score_chart(study: Study, resamples: int) -> alt.LayerChart:
     """Every predictor on the metric the reader picks: mean with interval, or every value below ten conditions."""
-    summary = summarise(study.scores, n=resamples)
+    scores, where = headline(study)
+    summary = summarise(scores, n=resamples)
     summary["predictor"] = [
         label(study, m, mode) for m, mode in zip(summary["method"], summary["mode"], strict=True)
     ]
@@ -46,7 +47,7 @@ def score_chart(study: Study, resamples: int) -> alt.LayerChart:
     y = alt.Y("predictor:N", title=None, sort=alt.EncodingSortField("mean", op="max", order="descending"))
     x = alt.X(
         "mean:Q",
-        title="Score (metric of the menu)",
+        title=f"Score{where} (metric of the menu)",
         scale=alt.Scale(zero=False),
     )
     tips = [
@@ -71,7 +72,7 @@ def score_chart(study: Study, resamples: int) -> alt.LayerChart:
     )
     layers = [bars, points]
     if study.bundle.truth.mean.shape[0] < 10:
-        each = study.scores.dropna(subset=["value"]).copy()
+        each = scores.dropna(subset=["value"]).copy()
         each["predictor"] = [
             label(study, m, mode) for m, mode in zip(each["method"], each["mode"], strict=True)
         ]
@@ -99,7 +100,7 @@ def score_chart(study: Study, resamples: int) -> alt.LayerChart:
         .properties(
             width="container",
             height=26 * summary["predictor"].nunique(),
-            description="Score of every predictor with its 95 % interval over conditions, beside floors and the split-half duplicate; the menu picks the metric.",
+            description=f"Score of every predictor{where} with its 95 % interval over conditions, beside floors and the split-half duplicate; the menu picks the metric.",
         )
     )
 
