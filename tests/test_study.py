@@ -503,5 +503,9 @@ def test_a_truth_made_again_from_shuffled_real_cells_is_the_same_to_the_bit(of_k
 @pytest.mark.slow
 def test_the_bundle_of_real_cells_reads_back_whole(of_kang):
     again = read_bundle(of_kang.folder)
-    assert [one.name for one in again.predictions] == ["mean_train", "no_change", "shifted_controls"]
+    assert [one.name for one in again.predictions] == [
+        "no_change",
+        "mean_train",
+        "shifted_controls",
+    ]  # as the design names them
     assert len(again.manifest["audits"]) == 14

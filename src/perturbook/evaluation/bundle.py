@@ -231,12 +231,18 @@ def _numbers(path: Path, what: str, values, least: float = -np.inf) -> np.ndarra
 
 
 def read_bundle(folder: Path) -> Bundle:
-    """Read a bundle folder whole; raises PerturbookError naming the file that is missing or broken."""
+    """Read a bundle folder whole, predictions in the order of the manifest's models, then by name.
+
+    Raises:
+        PerturbookError: names the file that is missing or broken.
+    """
     folder = Path(folder)
     if not folder.is_dir():
         raise InputError(f"{folder} is not a folder; name the folder that holds {TRUTH}.")
     truth = read_truth(folder)
-    files = sorted(path for path in folder.glob("*.h5ad") if path.name != TRUTH)
     manifest = read_manifest(folder / MANIFEST) if (folder / MANIFEST).is_file() else {}
+    place = {name: i for i, name in enumerate(manifest.get("parameters", {}).get("models", []))}
+    files = [path for path in folder.glob("*.h5ad") if path.name != TRUTH]
+    files.sort(key=lambda path: (place.get(path.stem.split("-")[0], len(place)), path.name))
     absent = [Predicted(**facts) for facts in manifest.get("not_applicable", [])]
     return Bundle(truth, [read_prediction(path, truth) for path in files] + absent, manifest)
