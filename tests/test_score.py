@@ -210,7 +210,12 @@ def test_without_any_effect_shared_controls_correlate_replicates_and_split_contr
         made = build_truth(cells, [split(cells, "zero_shot_context", held_out="a")], seed=seed, facts={})
         replicate = 5 + rng.normal(scale=0.1, size=made.mean.shape)  # means of 100 other cells
         both = ["pearson_delta_ctrl", "pearson_delta_ctrl_shared"]
-        found.append(score(Bundle(made, [Predicted("again", "Again", "model", mean=replicate)]), both))
+        found.append(
+            score(
+                Bundle(made, [Predicted("again", "Again", "model", mean=replicate, mean_split=replicate)]),
+                both,
+            )
+        )
     found = pd.concat(found)
     means = found[found["method"] == "again"].groupby("metric")["value"].mean()
     assert 0.47 < means["pearson_delta_ctrl_shared"] < 0.53

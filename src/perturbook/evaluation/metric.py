@@ -71,13 +71,19 @@ def _present(coordinates: np.ndarray) -> list[np.ndarray]:
 
 
 def view(truth: Truth, model: Predicted) -> View:
-    """Set a prediction beside the truth. Without `mean_split` the split metrics use `mean`, referenced alike."""
+    """Set a prediction beside the truth.
+
+    Without `mean_split` the split means are NaN: means made with all controls visible share cells with the reference
+    of the truth, so metrics that split the controls have no value for them.
+    """
     rows = np.searchsorted(truth.contexts, truth.obs["context"].astype(str).to_numpy())
     control = {
         name: np.asarray(truth.controls[name], dtype=float)[rows] for name in ("mean", "mean_a", "mean_b")
     }
     mean = np.asarray(model.mean, dtype=float)
-    split = mean if model.mean_split is None else np.asarray(model.mean_split, dtype=float)
+    split = (
+        np.full_like(mean, np.nan) if model.mean_split is None else np.asarray(model.mean_split, dtype=float)
+    )
     no_cells = model.variance is None
     n_cells = truth.obs["n_cells"].to_numpy(float)
     half = np.asarray(truth.halves[:, 0], dtype=float)
@@ -132,6 +138,8 @@ class Metric:
     """Where a gene list comes from."""
     needs_cells: bool = False
     """True where the value says something about generated cells only."""
+    splits_controls: bool = False
+    """True where truth and prediction are referenced to different halves of the controls."""
     of_mean: bool = False
     """True where a condition's value depends on no measurement of treated cells but its own `View.y`."""
 

@@ -49,6 +49,7 @@ def r2_mean_deg50(v: View) -> np.ndarray:
     trap="Blind to the size of the change, and most perturbations share a response: read beside the centroid form.",
     undefined=_CONSTANT,
     reference="control, truth and prediction from different halves",
+    splits_controls=True,
     of_mean=True,
 )
 def pearson_delta_ctrl(v: View) -> np.ndarray:
@@ -81,6 +82,7 @@ def pearson_delta_ctrl_shared(v: View) -> np.ndarray:
     trap="Genes chosen on the scored cells would have inflated effects; these are chosen on the other half.",
     undefined="the effect is constant over the 20 genes, or fewer than two cells rank them",
     reference="control, truth and prediction from different halves",
+    splits_controls=True,
     de_source="split_half",
 )
 def pearson_delta_ctrl_deg20(v: View) -> np.ndarray:

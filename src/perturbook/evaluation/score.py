@@ -12,6 +12,7 @@ from perturbook.evaluation.intervals import bootstrap_difference, bootstrap_mean
 from perturbook.evaluation.metric import METRICS, view
 
 MIN_CELLS = 5  # scdca.md section 6
+UNSPLIT = "no layer mean_split: predictions made without the reference controls"
 FEW = 10  # below this many conditions every value is shown, metrics.md section 8
 LABELS = ["context", "perturbation", "dose_um", "fold", "n_true"]
 
@@ -65,7 +66,10 @@ def score(bundle: Bundle | str | Path, metrics: list[str] | None = None) -> pd.D
             with np.errstate(invalid="ignore", divide="ignore"):
                 values = np.where(absent, np.nan, entry.compute(v))
                 within = within_error(truth, v, key) if len(obs) < FEW else np.nan
-            why = np.where(absent, "the predictor gives no value here", entry.undefined)
+            unsplit = entry.splits_controls and model.mean_split is None
+            why = np.where(
+                absent, "the predictor gives no value here", UNSPLIT if unsplit else entry.undefined
+            )
             add(model.name, model.mode, key, values, why, n_pred=v.n_predicted, within_se=within)
     for key, values in duplicate_scores(truth, keys).items():
         add(CEILING, "", key, values, entries[key].undefined, n_pred=obs["n_true"] // 2)
