@@ -158,10 +158,12 @@ def score(
 
     The split-half duplicate, what one half of the measured cells says of the other, stands in the same table.
     """
-    from perturbook.pages.own_bundle import score_beside_floors
+    from perturbook.pages.own_bundle import not_applicable, score_beside_floors
 
     table, scores = score_beside_floors(bundle, page)
     typer.echo(table.to_string())
+    for method, why in not_applicable(scores).items():
+        typer.echo(f"Not applicable: {method}, {why}")
     if csv:
         scores.to_csv(csv, index=False, na_rep="undefined")
         typer.echo(f"Every value: {csv}")

@@ -59,7 +59,11 @@ def score_beside_floors(path: Path, page: str = "") -> tuple[pd.DataFrame, pd.Da
 
 
 def short_table(scores: pd.DataFrame, metrics: list[str] | None = None) -> pd.DataFrame:
-    """Methods x metrics as text: mean over the defined conditions, and how many they are where not all."""
+    """Methods x metrics as text: mean over the defined conditions, and how many they are where not all.
+
+    Methods stand in the order of `scores`; those that do not apply on the page are left out, see `not_applicable`.
+    """
+    scores = scores[~scores["method"].isin(not_applicable(scores))]
     summary = summarise(scores, n=100)
     text = [
         f"undefined (0 of {row.n_total})"
@@ -69,4 +73,12 @@ def short_table(scores: pd.DataFrame, metrics: list[str] | None = None) -> pd.Da
         for row in summary.itertuples()
     ]
     wide = summary.assign(text=text).pivot(index=["method", "mode"], columns="metric", values="text")
-    return wide[metrics or list(METRICS)]
+    order = pd.MultiIndex.from_frame(scores[["method", "mode"]].drop_duplicates())
+    return wide.reindex(index=order, columns=metrics or list(METRICS))
+
+
+def not_applicable(scores: pd.DataFrame) -> dict[str, str]:
+    """Reason per method that does not apply on the page."""
+    reasons = scores.drop_duplicates("method").set_index("method")["reason"]
+    reasons = reasons[reasons.str.startswith("not applicable: ")]
+    return reasons.str.removeprefix("not applicable: ").to_dict()

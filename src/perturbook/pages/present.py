@@ -39,6 +39,12 @@ def label(study: Study, method: str, mode: str) -> str:
     return titled(study)[method] + modes[mode]
 
 
+def in_words(condition: pd.Series) -> str:
+    """A condition as a reader sees it, such as "A549, Vorinostat, 10 µM"."""
+    dose = "" if pd.isna(condition["dose_um"]) else f", {condition['dose_um']:g} µM"
+    return f"{condition['context']}, {condition['perturbation']}{dose}"
+
+
 def number(value: float, digits: int = 3) -> str:
     """A number for a sentence, or the word undefined."""
     return "undefined" if pd.isna(value) else f"{round(value, digits) + 0.0:.{digits}f}"
@@ -142,7 +148,7 @@ def _every_value(study: Study, scores: pd.DataFrame) -> str:
         known = {"mean": row["value"], "n_defined": 1, "n_total": 1} | dict(
             zip(("low", "high"), bounds, strict=True)
         )
-        name = row["condition"].replace("|", ", ")
+        name = in_words(row)
         made.setdefault(name, {})[label(study, row["method"], row["mode"])] = cell(pd.Series(known), 2)
     names = dict.fromkeys(name for row in made.values() for name in row)
     # two predictors with the same words in every row are one column

@@ -8,7 +8,7 @@ from perturbook.evaluation import CEILING, METRICS, summarise
 from perturbook.evaluation.metric import view
 from perturbook.pages.charts.split import split_grid
 from perturbook.pages.palette import CATEGORY, ROLE
-from perturbook.pages.present import MAIN, headline, label, roles
+from perturbook.pages.present import MAIN, headline, in_words, label, roles
 from perturbook.pages.study import Study
 
 SHAPES = {
@@ -190,7 +190,7 @@ def change_table(study: Study) -> pd.DataFrame:
             }
             rows.append(
                 pd.DataFrame(frame).assign(
-                    condition=truth.obs.index[i].replace("|", ", "),
+                    condition=in_words(truth.obs.iloc[i]),
                     predictor=label(study, model.name, model.mode),
                 )
             )
@@ -211,8 +211,9 @@ def change_chart(study: Study) -> alt.LayerChart:
     """Predicted against observed change of the most changed genes, for the condition the reader picks."""
     table = change_table(study)
     conditions, predictors = list(dict.fromkeys(table["condition"])), list(dict.fromkeys(table["predictor"]))
+    strongest = (table["observed"] ** 2).groupby(table["condition"]).mean().idxmax()
     pick = alt.param(
-        name="condition", value=conditions[0], bind=alt.binding_select(options=conditions, name="Condition: ")
+        name="condition", value=strongest, bind=alt.binding_select(options=conditions, name="Condition: ")
     )
     slider = alt.binding_range(min=5, max=N_GENES, step=5, name="Most changed genes: ")
     top = alt.param(name="top", value=N_GENES, bind=slider)
