@@ -32,6 +32,15 @@ ROLE = {
 }
 """One meaning, one colour, on every page."""
 
+ROLE_SHAPE = {
+    "floor": "circle",
+    "opponent": "square",
+    "model": "triangle-up",
+    "oracle": "diamond",
+    "ceiling": "cross",
+}
+"""One shape per role of a predictor, in the order of legends, for readers who cannot tell the colours."""
+
 SEQUENTIAL = "cividis"
 """Scheme for amounts; monotone in lightness for every kind of colour vision."""
 

@@ -4,16 +4,8 @@ import altair as alt
 import pandas as pd
 
 from perturbook.evaluation import METRICS
-from perturbook.pages.palette import ROLE
+from perturbook.pages.palette import ROLE, ROLE_SHAPE
 
-ROLES = ["floor", "opponent", "model", "oracle", "ceiling"]
-SHAPES = {
-    "floor": "circle",
-    "opponent": "square",
-    "model": "triangle-up",
-    "oracle": "diamond",
-    "ceiling": "cross",
-}
 LANE = 16  # pixels
 HEADING = "heading"  # the lane of a block that holds the name of its page
 
@@ -66,13 +58,13 @@ def _blocks(
 ) -> alt.LayerChart:
     table = _tidy(board, values)
     shown, blocks = (list(dict.fromkeys(table[column])) for column in ("name", "block"))
-    roles = [role for role in ROLES if role in set(table["role"])]
+    roles = [role for role in ROLE_SHAPE if role in set(table["role"])]
     first = METRICS[metric].title if METRICS[metric].title in shown else shown[0]
     pick = alt.param(name="metric", value=first, bind=alt.binding_select(options=shown, name="Metric: "))
     legend = {"title": "Role", "legend": alt.Legend(orient="bottom")}
     color = alt.Color("role:N", scale=alt.Scale(domain=roles, range=[ROLE[role] for role in roles]), **legend)
     shape = alt.Shape(
-        "role:N", scale=alt.Scale(domain=roles, range=[SHAPES[role] for role in roles]), **legend
+        "role:N", scale=alt.Scale(domain=roles, range=[ROLE_SHAPE[role] for role in roles]), **legend
     )
     everything = alt.Chart(table).encode(
         y=alt.Y("block:N", title="Page", sort=blocks, axis=alt.Axis(labels=False, ticks=False, grid=False)),

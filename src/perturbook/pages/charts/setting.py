@@ -7,17 +7,10 @@ import pandas as pd
 from perturbook.evaluation import CEILING, METRICS, summarise
 from perturbook.evaluation.metric import view
 from perturbook.pages.charts.split import split_grid
-from perturbook.pages.palette import CATEGORY, ROLE
+from perturbook.pages.palette import CATEGORY, ROLE, ROLE_SHAPE
 from perturbook.pages.present import MAIN, headline, in_words, label, roles
 from perturbook.pages.study import Study
 
-SHAPES = {
-    "floor": "circle",
-    "opponent": "square",
-    "model": "triangle-up",
-    "oracle": "diamond",
-    "ceiling": "cross",
-}
 N_CONDITIONS, N_GENES = 24, 40
 
 
@@ -60,10 +53,12 @@ def score_chart(study: Study, resamples: int) -> alt.LayerChart:
         alt.Tooltip("n_defined:Q", title="conditions defined"),
         alt.Tooltip("n_total:Q", title="conditions"),
     ]
-    present = [role for role in SHAPES if role in set(summary["role"])]
+    present = [role for role in ROLE_SHAPE if role in set(summary["role"])]
     legend = {"title": "Role", "legend": alt.Legend(orient="top", columns=3)}
     color = alt.Color("role:N", scale=alt.Scale(domain=present, range=[ROLE[r] for r in present]), **legend)
-    shape = alt.Shape("role:N", scale=alt.Scale(domain=present, range=[SHAPES[r] for r in present]), **legend)
+    shape = alt.Shape(
+        "role:N", scale=alt.Scale(domain=present, range=[ROLE_SHAPE[r] for r in present]), **legend
+    )
     points = base.mark_point(filled=True, size=90, opacity=1).encode(x, y, color, shape, tooltip=tips)
     bars = (
         base.transform_filter("isValid(datum.low)")
