@@ -2,6 +2,7 @@
 
 import inspect
 import json
+import time
 from dataclasses import asdict, dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -63,6 +64,7 @@ def run(design: Design, out: Path) -> Study:
         LeakError: an audit failed; nothing is written.
         DataUnavailable: the data cannot be had and the page has no deposit.
     """
+    started = time.monotonic()
     try:
         cells = design.load()
     except DataUnavailable as absent:
@@ -73,8 +75,10 @@ def run(design: Design, out: Path) -> Study:
     truth = evaluation.build_truth(cells, tested, seed=design.seed, facts=_facts(design, cells))
     predictions = predict(design.models, cells, folds, truth)
     layout = layout_of(cells, tested)
+    about = _about(design, audits)
+    about["run"]["seconds"] = round(time.monotonic() - started, 1)
     with whole_folder(out) as making:
-        evaluation.write_bundle(Bundle(truth, predictions, _about(design, audits)), making)
+        evaluation.write_bundle(Bundle(truth, predictions, about), making)
         bundle = evaluation.read_bundle(making)  # numbers come from what is stored
         scores = evaluation.score(bundle)
         to_csv(scores, making / SCORES)
