@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection
 def running() -> dict[int, str]:
     """Command line of every running process by its id."""
     listed = subprocess.run(
-        ["ps", "-A", "-o", "pid=,stat=,args="], capture_output=True, text=True, check=True
+        ["ps", "-A", "-ww", "-o", "pid=,stat=,args="], capture_output=True, text=True, check=True
     )
     rows = [line.split(None, 2) for line in listed.stdout.splitlines()]
     return {int(row[0]): row[2] for row in rows if len(row) == 3 and not row[1].startswith("Z")}
@@ -27,7 +27,7 @@ def gone_within(seconds: float, still: Callable[[], Collection]) -> bool:
 def descendants(pid: int) -> set[int]:
     """Every running process that `pid` started, directly or not."""
     listed = subprocess.run(
-        ["ps", "-A", "-o", "pid=,ppid=,stat="], capture_output=True, text=True, check=True
+        ["ps", "-A", "-ww", "-o", "pid=,ppid=,stat="], capture_output=True, text=True, check=True
     )
     rows = [line.split() for line in listed.stdout.splitlines()]
     found, size = {pid}, 0

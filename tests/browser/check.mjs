@@ -86,8 +86,9 @@ async function record(page, complain) {
   });
 }
 
-// Opens every closed box, then waits for formulas and charts; a chart that never comes is found by inspectPage.
+// Ends animations (a box that is fading in has too little contrast), opens every closed box, then waits for formulas and charts; a chart that never comes is found by inspectPage.
 async function settle(page, complain) {
+  await page.addStyleTag({ content: "*, *::before, *::after { animation: none !important; transition: none !important }" });
   await page.evaluate(openEverything);
   try {
     await page.waitForFunction(

@@ -159,7 +159,7 @@ def _every_value(study: Study, scores: pd.DataFrame) -> str:
         {"Condition": name, **{c: row.get(c, "undefined") for c in columns}}
         for name, row in sorted(made.items())
     ]
-    caption = f"Every value of “{METRICS[MAIN].title}”, with the 95 % interval over its own measured cells; equals once"
+    caption = f"Every value of “{METRICS[MAIN].title}”, with the 95 % interval over its own measured cells; predictors with equal values stand once"
     return table(rows, caption)
 
 

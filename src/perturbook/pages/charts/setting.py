@@ -41,6 +41,7 @@ def score_chart(study: Study, resamples: int) -> alt.LayerChart:
     x = alt.X(
         "mean:Q",
         title=f"Score{where} (metric of the menu)",
+        axis=alt.Axis(tickCount=8, labelOverlap=True),
         scale=alt.Scale(zero=False),
     )
     tips = [
