@@ -59,7 +59,8 @@ def run(
 ) -> None:
     """Run one page, with new parameters if given.
 
-    Says where the executed notebook, the bundle and the manifest lie. Nothing runs twice: the same parameters give the same files.
+    Says where the executed notebook, the bundle and the manifest lie. Nothing runs twice: the same parameters give the same
+    files. What -p takes on a page: `perturbook list PAGE`.
     """
     from perturbook.pages.build import run_page
     from perturbook.pages.parameters import from_text
