@@ -85,3 +85,15 @@ def test_a_version_that_the_wheel_lacks_is_named(monkeypatch):
     monkeypatch.setattr(alt, "VEGALITE_VERSION", "v99.1.0")
     with pytest.raises(ConfigError, match=r"Vega-Lite 99\.1; the installed vl-convert offers"):
         vega.bundle_script()
+
+
+def test_after_the_notice_of_simulated_cells_every_chart_says_so_until_the_next_notebook():
+    from perturbook.pages import frame, vega
+
+    frame.notices(synthetic=True)
+    assert (
+        vega.book_renderer({"description": "Dots."})[VEGALITE_MIME]["description"] == "Simulated cells. Dots."
+    )
+    assert "description" not in vega.book_renderer({})[VEGALITE_MIME]
+    vega.enable()
+    assert vega.book_renderer({"description": "Dots."})[VEGALITE_MIME]["description"] == "Dots."

@@ -5,6 +5,8 @@ from collections.abc import Mapping
 
 from IPython.display import HTML
 
+from perturbook.pages.vega import say_first
+
 
 def admonition(kind: str, title: str, text: str) -> str:
     """A notice as HTML; `kind` is its CSS class, `title` and `text` are our own words, not data."""
@@ -14,12 +16,15 @@ def admonition(kind: str, title: str, text: str) -> str:
 def notices(synthetic: bool, deposited: str = "") -> HTML:
     """Say first what a reader must know: simulated cells, deposited results; nothing for live real cells.
 
+    Where cells are simulated, every later chart of the notebook says so too.
+
     Args:
         synthetic: the cells are simulated.
         deposited: what comes from the deposit of the project and what is not shown; empty where the page is live.
     """
     parts = []
     if synthetic:
+        say_first("Simulated cells.")
         parts.append(
             admonition(
                 "warning simulated",

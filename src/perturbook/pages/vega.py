@@ -10,6 +10,13 @@ VEGALITE_MIME = "application/vnd.vegalite.v6+json"
 FALLBACK_MIME = "application/vnd.vegalite.v5+json"
 FALLBACK_SCHEMA = "https://vega.github.io/schema/vega-lite/v5.json"
 
+_said_first: list[str] = []
+
+
+def say_first(words: str) -> None:
+    """Begin the description, and so the caption, of every later chart of this notebook with `words`."""
+    _said_first[:] = [words]
+
 
 def book_renderer(spec: dict[str, Any], **_: Any) -> dict[str, Any]:
     """Altair renderer: the specification itself, once for the book and once for notebook editors.
@@ -23,6 +30,8 @@ def book_renderer(spec: dict[str, Any], **_: Any) -> dict[str, Any]:
         MIME bundle with `VEGALITE_MIME`, `FALLBACK_MIME` and `text/plain`.
         Source: MIME names, https://altair-viz.github.io (renderers); the fallback, our choice.
     """
+    if "description" in spec:
+        spec = {**spec, "description": " ".join([*_said_first, spec["description"]])}
     return {
         VEGALITE_MIME: spec,
         FALLBACK_MIME: {**spec, "$schema": FALLBACK_SCHEMA},
@@ -36,6 +45,7 @@ def enable() -> None:
 
     from perturbook.pages.palette import theme
 
+    _said_first.clear()
     alt.renderers.register("perturbook", book_renderer)
     alt.renderers.enable("perturbook")
     alt.theme.register("perturbook", enable=True)(theme)
