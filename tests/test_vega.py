@@ -88,12 +88,13 @@ def test_a_version_that_the_wheel_lacks_is_named(monkeypatch):
 
 
 def test_after_the_notice_of_simulated_cells_every_chart_says_so_until_the_next_notebook():
-    from perturbook.pages import frame, vega
+    from perturbook.pages import frame
 
     frame.notices(synthetic=True)
     assert (
-        vega.book_renderer({"description": "Dots."})[VEGALITE_MIME]["description"] == "Simulated cells. Dots."
+        vega.book_renderer({"description": "Dots."})[vega.VEGALITE_MIME]["description"]
+        == "Simulated cells. Dots."
     )
-    assert "description" not in vega.book_renderer({})[VEGALITE_MIME]
+    assert "description" not in vega.book_renderer({})[vega.VEGALITE_MIME]
     vega.enable()
-    assert vega.book_renderer({"description": "Dots."})[VEGALITE_MIME]["description"] == "Dots."
+    assert vega.book_renderer({"description": "Dots."})[vega.VEGALITE_MIME]["description"] == "Dots."
