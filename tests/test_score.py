@@ -24,7 +24,7 @@ from perturbook.evaluation import (
     write_bundle,
 )
 from perturbook.evaluation.score import from_csv, to_csv, wide
-from perturbook.pages.own_bundle import short_table
+from perturbook.pages.own_bundle import not_applicable, short_table
 from perturbook.splits import split
 
 TERRIBLE = Predicted("terrible", "Terrible", "model", mean=np.full((3, 3), 100.0))
@@ -125,7 +125,11 @@ def test_the_table_writes_undefined_with_its_count_and_a_partial_mean_with_its_c
     assert shown.loc[("cells", ""), "r2_mean_deg50"] == "undefined (0 of 3)"
     assert shown.loc[("cells", ""), "pearson_delta_ctrl_shared"] == "-0.183 (2 of 3)"
     assert shown.loc[("cells", ""), "var_ratio"] == "0.500"
-    assert set(shown.loc[("absent", "")]) == {"undefined (0 of 3)"}
+
+
+def test_a_method_that_does_not_apply_stands_below_the_table_with_its_reason(scores):
+    assert "absent" not in short_table(scores).index.get_level_values("method")
+    assert set(not_applicable(scores)) == {"absent"} and all(not_applicable(scores).values())
 
 
 def test_below_ten_conditions_there_is_no_interval_over_conditions_but_one_within_each(scores):
