@@ -6,6 +6,7 @@ import pandas as pd
 
 from perturbook.evaluation import CEILING, METRICS, summarise
 from perturbook.evaluation.metric import view
+from perturbook.evaluation.score import FEW
 from perturbook.pages.charts.split import split_grid
 from perturbook.pages.palette import CATEGORY, ROLE, ROLE_SHAPE
 from perturbook.pages.present import MAIN, headline, in_words, label, roles
@@ -22,15 +23,33 @@ def split_chart(study: Study) -> alt.Chart:
     )
 
 
+def _named(study: Study, rows: pd.DataFrame) -> pd.DataFrame:
+    """`rows` with what readers see of method, mode and metric: predictor, role, name."""
+    predictor = [label(study, m, mode) for m, mode in zip(rows["method"], rows["mode"], strict=True)]
+    name = rows["metric"].map({key: metric.title for key, metric in METRICS.items()})
+    return rows.assign(predictor=predictor, role=rows["method"].map(roles(study)), name=name)
+
+
+def _three_digits(*fields: str) -> list[alt.Tooltip]:
+    return [alt.Tooltip(f"{field}:Q", format=".3f") for field in fields]
+
+
+def _every_value(study: Study, scores: pd.DataFrame, pick: alt.Parameter, **encode) -> alt.Chart:
+    """A tick per condition and predictor; its tooltip holds the interval that its own measured cells leave it."""
+    each = _named(study, scores.dropna(subset=["value"]))
+    each["low"], each["high"] = (each["value"] + s * 1.96 * each["within_se"] for s in (-1, 1))
+    columns = ["predictor", "name", "role", "condition", "value", "low", "high"]
+    base = alt.Chart(each[columns]).transform_filter(alt.datum.name == pick)
+    tips = ["condition", *_three_digits("value", "low", "high")]
+    return base.mark_tick(thickness=2, opacity=0.55, size=16).encode(
+        x=alt.X("value:Q"), tooltip=tips, **encode
+    )
+
+
 def score_chart(study: Study, resamples: int) -> alt.LayerChart:
     """Every predictor on the metric the reader picks: mean with interval, or every value below ten conditions."""
     scores, where = headline(study)
-    summary = summarise(scores, n=resamples)
-    summary["predictor"] = [
-        label(study, m, mode) for m, mode in zip(summary["method"], summary["mode"], strict=True)
-    ]
-    summary["role"] = summary["method"].map(roles(study))
-    summary["name"] = summary["metric"].map({key: metric.title for key, metric in METRICS.items()})
+    summary = _named(study, summarise(scores, n=resamples))
     summary = summary[summary["n_defined"] > 0]
     names = list(dict.fromkeys(summary["name"]))
     first = METRICS[MAIN].title if METRICS[MAIN].title in names else names[0]
@@ -44,12 +63,7 @@ def score_chart(study: Study, resamples: int) -> alt.LayerChart:
         axis=alt.Axis(tickCount=8, labelOverlap=True),
         scale=alt.Scale(zero=False),
     )
-    tips = [
-        "predictor",
-        alt.Tooltip("mean:Q", format=".3f"),
-        alt.Tooltip("low:Q", format=".3f"),
-        alt.Tooltip("high:Q", format=".3f"),
-    ]
+    tips = ["predictor", *_three_digits("mean", "low", "high")]
     tips += [
         alt.Tooltip("n_defined:Q", title="conditions defined"),
         alt.Tooltip("n_total:Q", title="conditions"),
@@ -61,35 +75,11 @@ def score_chart(study: Study, resamples: int) -> alt.LayerChart:
         "role:N", scale=alt.Scale(domain=present, range=[ROLE_SHAPE[r] for r in present]), **legend
     )
     points = base.mark_point(filled=True, size=90, opacity=1).encode(x, y, color, shape, tooltip=tips)
-    bars = (
-        base.transform_filter("isValid(datum.low)")
-        .mark_rule(strokeWidth=2)
-        .encode(x=alt.X("low:Q"), x2="high:Q", y=y, color=color)
-    )
-    layers = [bars, points]
-    if study.bundle.truth.mean.shape[0] < 10:
-        each = scores.dropna(subset=["value"]).copy()
-        each["predictor"] = [
-            label(study, m, mode) for m, mode in zip(each["method"], each["mode"], strict=True)
-        ]
-        each["name"] = each["metric"].map({key: metric.title for key, metric in METRICS.items()})
-        each["role"] = each["method"].map(roles(study))
-        each["low"], each["high"] = (each["value"] + s * 1.96 * each["within_se"] for s in (-1, 1))
-        small = alt.Chart(
-            each[["predictor", "name", "role", "condition", "value", "low", "high"]]
-        ).transform_filter(alt.datum.name == pick)
-        tip = [
-            "condition",
-            alt.Tooltip("value:Q", format=".3f"),
-            alt.Tooltip("low:Q", format=".3f"),
-            alt.Tooltip("high:Q", format=".3f"),
-        ]
-        layers = [
-            small.mark_tick(thickness=2, opacity=0.55, size=16).encode(
-                x=alt.X("value:Q"), y=y, color=color, tooltip=tip
-            ),
-            points,
-        ]
+    if len(study.bundle.truth.obs) < FEW:
+        layers = [_every_value(study, scores, pick, y=y, color=color), points]
+    else:
+        bars = base.transform_filter("isValid(datum.low)").mark_rule(strokeWidth=2)
+        layers = [bars.encode(x=alt.X("low:Q"), x2="high:Q", y=y, color=color), points]
     return (
         alt.layer(*layers)
         .add_params(pick)
@@ -109,11 +99,7 @@ def strata_chart(study: Study, resamples: int) -> alt.LayerChart:
         study.scores["method"].isin(methods)
         & study.scores["metric"].isin(["r2_mean", MAIN, "rel_rmse_mean", "nir"])
     ]
-    summary = summarise(rows, by=[by], n=min(resamples, 1_000))
-    summary["predictor"] = [
-        label(study, m, mode) for m, mode in zip(summary["method"], summary["mode"], strict=True)
-    ]
-    summary["name"] = summary["metric"].map({key: metric.title for key, metric in METRICS.items()})
+    summary = _named(study, summarise(rows, by=[by], n=min(resamples, 1_000)))
     summary = summary[summary["n_defined"] > 0]
     names, everyone = list(dict.fromkeys(summary["name"])), list(dict.fromkeys(summary["predictor"]))
     pick = alt.param(
