@@ -124,7 +124,7 @@ MISTAKES = [
         "Unknown setting 'nosuch'. Known: few_shot_context, ",
     ),
     (["run", "kang-zero-shot", "-p", "models=[nosuch]"], "Unknown model 'nosuch'. Known: additive, "),
-    (["run", "kang-zero-shot", "-p", "data=nosuch"], "Unknown data set 'nosuch'. Known: geneset-hallmark, "),
+    (["run", "kang-zero-shot", "-p", "data=nosuch"], "Unknown data set 'nosuch'. Known: geneset-celltypes, "),
     (["run", "kang-zero-shot", "-p", "data=mine.h5ad"], "data="),
     (["list", "nowhere"], "There is no page 'nowhere'. Pages: intro, "),
     (["build", "--tier", "fast"], "tier 'fast' must be one of smoke, book, full."),

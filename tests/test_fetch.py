@@ -5,6 +5,7 @@ import http.server
 import subprocess
 import sys
 import threading
+from dataclasses import replace
 
 import pytest
 import requests
@@ -85,12 +86,19 @@ def entry(server):
     del DATASETS[name]
 
 
+@pytest.fixture
+def full_size_entry(entry):
+    """The same entry, marked as full size."""
+    DATASETS[entry] = replace(DATASETS[entry], full_size=True)
+    return entry
+
+
 def test_a_download_is_verified_and_then_found_without_asking_again(folders, server, entry, capsys):
     assert not data.available(entry)
     assert data.load(entry) == BYTES
     assert data.load(entry) == BYTES
     assert server.ranges == [None]
-    assert data.available(entry) and data.verify(entry) == {"file.bin": SHA256}
+    assert data.available(entry) and data.verify(entry) == {"file.bin": "checksum right"}
     assert {path.name for path in folders[0].iterdir()} == {"file.bin", "file.bin.lock"}
     assert "file.bin: 0.0 of 1.0 MB" in capsys.readouterr().err
 
@@ -204,16 +212,82 @@ def test_without_network_and_offline_folder_one_error_says_what_to_do(name, fold
     assert not data.available(name)
     with pytest.raises(DataUnavailable) as caught:
         data.load(name)
-    for part in (remote[0].url, f"{remote[0].size:,} bytes", "PERTURBOOK_MIRROR", "no route"):
+    full = DATASETS[name].full_size  # then nothing is asked for, and the message says how to ask
+    why = f"perturbook data fetch {name}" if full else "no route"
+    for part in (remote[0].url, remote[0].size_text, "PERTURBOOK_MIRROR", why):
         assert part in str(caught.value)
     with pytest.raises(DataUnavailable, match=f"run `perturbook data fetch {name}`"):
         data.verify(name)
+
+
+def test_a_full_size_file_is_downloaded_only_when_its_user_asks(folders, server, full_size_entry):
+    for call in (data.load, data.fetch, data.verify):
+        with pytest.raises(DataUnavailable, match=f"{len(BYTES):,} bytes.*run `perturbook data fetch"):
+            call(full_size_entry)
+    assert not data.available(full_size_entry) and server.ranges == []
+    data.fetch(full_size_entry, asked=True)
+    assert data.available(full_size_entry) and data.load(full_size_entry) == BYTES
+
+
+def test_a_build_does_not_download_a_full_size_file(folders, server, full_size_entry, monkeypatch):
+    from perturbook.pages import build
+
+    page = type("Page", (), {"parameters_at": lambda self, tier: {"data": full_size_entry}})()
+    monkeypatch.setattr(build, "in_tier", lambda tier: [page])
+    (said,) = build.fetch_for("full")
+    assert "perturbook data fetch" in said and server.ranges == []
+
+
+def test_fetch_names_size_and_address_before_a_full_size_download(folders, server, full_size_entry, capsys):
+    from perturbook import cli
+
+    server.faults = [404]
+    with pytest.raises(DataUnavailable):
+        cli.data_fetch([full_size_entry])
+    assert f"{len(BYTES):,} bytes, sha256:{SHA256}, from {server.url}" in capsys.readouterr().out
+
+
+def test_fetch_without_a_name_leaves_the_full_size_ones(full_size_entry, monkeypatch):
+    from perturbook import cli
+
+    fetched = []
+    monkeypatch.setattr(data, "fetch", lambda name, asked: fetched.append(name) or ())
+    cli.data_fetch()
+    full = {name for name, one in DATASETS.items() if one.full_size}
+    assert full >= {full_size_entry, "norman2019", "sciplex3", "kang2018", "scgpt-human"}
+    assert set(fetched) == set(DATASETS) - full
+
+
+def test_a_file_of_unknown_size_is_resumed_too(folders, server):
+    file = PublicFile(name="file.bin", url=server.url, licence="none")
+    server.faults = ["break off"]
+    assert download(file, folders[0]).read_bytes() == BYTES
+    assert server.ranges[0] is None and server.ranges[1].startswith("bytes=")
+
+
+def test_a_page_in_place_of_the_file_is_not_kept(folders, server):
+    server.faults = [202]
+    with pytest.raises(requests.HTTPError, match="202"):
+        download(PublicFile(name="file.bin", url=server.url, licence="none"), folders[0])
+    assert not (folders[0] / "file.bin").exists()
+
+
+def test_a_partial_file_longer_than_the_servers_starts_anew(folders, server):
+    folders[0].mkdir()
+    (folders[0] / "file.bin.part").write_bytes(b"x" * (len(BYTES) + 1))
+    server.faults = [416]
+    file = PublicFile(name="file.bin", url=server.url, licence="none")
+    assert download(file, folders[0]).read_bytes() == BYTES
+    assert server.ranges == [f"bytes={len(BYTES) + 1}-", None]
 
 
 @pytest.mark.parametrize("name", ["../escape", "a/b", "/etc/passwd", "..", "", "a\\b", ".hidden", "a\n"])
 def test_a_file_name_cannot_lead_out_of_the_folder(name):
     with pytest.raises(ConfigError, match="not a plain name"):
         public(name=name)
+    if name:
+        with pytest.raises(ConfigError, match="not a plain name"):
+            PublicFile(name="file.bin", folder=name, url="", licence="")
 
 
 def test_an_offline_folder_that_does_not_exist_is_named(folders, monkeypatch, tmp_path):

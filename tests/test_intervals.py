@@ -92,6 +92,60 @@ def test_blocks_of_one_condition_equal_no_blocks():
     assert (plain.low, plain.high) == (blocked.low, blocked.high)
 
 
+DOUBLES = np.array([(f"g{i}", f"g{j}") for i in range(12) for j in range(i)])
+
+
+def of_genes(seed, effect):
+    """Values of all 66 doubles of 12 genes, each a sum of its genes' own effects and noise."""
+    rng = np.random.default_rng(seed)
+    gene = dict(zip(np.unique(DOUBLES), effect * rng.normal(size=12), strict=True))
+    return np.array([gene[a] + gene[b] for a, b in DOUBLES]) + rng.normal(size=66)
+
+
+def test_doubles_that_share_genes_do_not_count_as_independent():
+    naive, paired = bootstrap_mean(of_genes(6, 1.0)), bootstrap_mean(of_genes(6, 1.0), block=DOUBLES)
+    assert paired.mean == pytest.approx(naive.mean)
+    assert paired.high - paired.low > 1.8 * (naive.high - naive.low)
+    assert paired.kind == "95 % bootstrap over 12 genes"
+
+
+def test_95_percent_of_intervals_over_genes_hold_the_true_mean_where_naive_ones_do_not():
+    made = [(of_genes(s, 1.0), s) for s in range(100)]
+    paired = [bootstrap_mean(v, n=400, seed=s, block=DOUBLES) for v, s in made]
+    naive = [bootstrap_mean(v, n=400, seed=s) for v, s in made]
+    assert np.mean([i.low < 0 < i.high for i in paired]) > 0.88
+    assert np.mean([i.low < 0 < i.high for i in naive]) < 0.65
+
+
+def test_a_pair_counts_as_often_as_the_draws_of_its_genes_multiply_to(monkeypatch):
+    drawn = np.array([[2, 1, 0, 1, 1]])  # draws of A, B, C, D, E
+    monkeypatch.setattr(
+        np.random, "default_rng", lambda seed: type("", (), {"multinomial": lambda *a, **k: drawn})()
+    )
+    pairs = [("B", "A"), ("A", "C"), ("D", "E"), ("D", ""), *[("C", "E")] * 6]
+    interval = bootstrap_mean(np.r_[1.0, 10, 5, 7, np.full(6, 100)], n=1, block=pairs)
+    assert interval.low == interval.high == (2 * 1 + 1 * 5 + 1 * 7) / 4
+
+
+def test_singles_given_as_pairs_equal_their_genes_as_blocks():
+    block = np.char.add("g", (np.arange(60) % 15).astype(str))
+    one, two = bootstrap_mean(VALUES, block=block), bootstrap_mean(VALUES, block=np.c_[block, [""] * 60])
+    np.testing.assert_allclose([two.low, two.high], [one.low, one.high], atol=0.02)
+
+
+def test_neither_the_order_of_doubles_nor_of_the_genes_in_their_names_changes_the_interval():
+    order = np.random.default_rng(7).permutation(66)
+    values = of_genes(6, 1.0)
+    assert bootstrap_mean(values[order], block=DOUBLES[order, ::-1]) == bootstrap_mean(values, block=DOUBLES)
+
+
+def test_paired_differences_of_doubles_have_no_width_where_there_is_none():
+    values = of_genes(6, 1.0)
+    for gain in (0, 0.1):
+        i = bootstrap_difference(values + gain, values, block=DOUBLES)
+        np.testing.assert_allclose([i.mean, i.low, i.high], gain, atol=1e-12)
+
+
 def test_every_condition_weighs_the_same_whatever_the_size_of_its_block():
     block = np.array([0] * 30 + [1, 2, 3, 4, 5, 6] * 5)
     assert bootstrap_mean(VALUES, block=block).mean == pytest.approx(VALUES.mean())

@@ -131,7 +131,7 @@ def test_a_readers_own_file_is_known_by_its_bytes(tmp_path):
         ({"data": "nosuch.h5ad"}, "data='nosuch.h5ad': there is no such file"),
         ({"data": "geneset-hallmark", "size": ""}, "geneset-hallmark holds no cells"),
         ({"data": "kang2018-mini"}, "size='small' has no meaning for kang2018-mini, which is not simulated"),
-        ({"setting": "nosuch"}, "Unknown setting 'nosuch'. Known: few_shot_context"),
+        ({"setting": "nosuch"}, "Unknown setting 'nosuch'. Known: additive_split"),
         ({"models": ["no_chance"]}, "Unknown model 'no_chance'. Known: additive"),
         ({"modes": ["A"]}, r"modes=\['A'\] has no meaning in unseen_drug"),
         ({"k": 3}, "k=3 has no meaning in unseen_drug"),

@@ -6,7 +6,7 @@ import pytest
 import scipy.sparse as sp
 from anndata import AnnData
 
-from perturbook.data import pseudobulk
+from perturbook.data import blocks, pseudobulk
 
 
 def two_conditions():
@@ -65,22 +65,26 @@ def test_the_row_order_does_not_change_a_bit(screen, seed):
 def test_dense_and_sparse_values_agree(screen):
     dense = screen.copy()
     dense.layers["lognorm"] = dense.layers["lognorm"].toarray()
-    np.testing.assert_allclose(pseudobulk(dense).mean, pseudobulk(screen).mean, rtol=1e-13)
-    np.testing.assert_allclose(pseudobulk(dense).variance, pseudobulk(screen).variance, rtol=1e-12)
+    np.testing.assert_array_equal(pseudobulk(dense).mean, pseudobulk(screen).mean)
+    np.testing.assert_array_equal(pseudobulk(dense).variance, pseudobulk(screen).variance)
 
 
 def test_cells_are_never_made_dense(screen, monkeypatch):
-    """The only dense arrays are (conditions, genes)."""
-    shapes = []
-    plain = sp.csr_matrix.toarray
+    def refuse(self, *args, **kwargs):
+        raise AssertionError("cells were made dense")
 
-    def watched(self, *args, **kwargs):
-        shapes.append(self.shape)
-        return plain(self, *args, **kwargs)
-
-    monkeypatch.setattr(sp.csr_matrix, "toarray", watched)
+    for name in ("toarray", "todense"):
+        monkeypatch.setattr(sp.csr_matrix, name, refuse)
     pseudobulk(screen)
-    assert shapes and set(shapes) == {(10, 30)}
+
+
+@pytest.mark.parametrize("rows", [1, 7, 99, 100])
+def test_the_size_of_the_blocks_does_not_change_a_bit(screen, monkeypatch, rows):
+    whole = pseudobulk(screen)
+    monkeypatch.setattr(blocks.row_blocks, "__defaults__", (rows,))
+    in_blocks = pseudobulk(screen)
+    assert in_blocks.mean.tobytes() == whole.mean.tobytes()
+    assert in_blocks.variance.tobytes() == whole.variance.tobytes()
 
 
 def test_without_lognorm_the_values_of_x_are_used(screen):

@@ -20,6 +20,7 @@ PARTS = ("train", "valid", "test", "query", "reference")
 ALL = [
     ("random_cells", {}),
     ("unseen_combination", {}),
+    ("unseen_combination", {"fold": 3}),
     ("unseen_drug", {"fold": 2}),
     ("few_shot_context", {"k": 3}),
     ("few_shot_context", {"k": 0}),
@@ -267,6 +268,41 @@ def test_unseen_combination_tests_a_fifth_of_the_pairs_of_a_full_screen():
     assert len(labels(adata, part.valid, "context", "perturbation")) == 2
 
 
+@any_screen
+@given(screens(), seeds)
+def test_the_five_folds_of_unseen_combination_test_every_pair_that_can_be_spared_exactly_once(adata, seed):
+    folds = [divide(adata, "unseen_combination", seed, fold=fold) for fold in range(5)]
+    tested = [pair for part in folds for pair in labels(adata, part.test, "context", "structure")]
+    every = labels(adata, treated(adata, adata.obs_names.to_numpy(str)), "context", "structure")
+    sides = [[one[side] for one in every] for side in (0, 1)]
+    spared = {one for one in every if all(count.count(one[i]) > 1 for i, count in enumerate(sides))}
+    assert sorted(tested) == sorted(spared)
+    for part in folds:
+        assert set(part.options["never_tested"]) == {" | ".join(one) for one in every - spared}
+        kept = every - labels(adata, part.test, "context", "structure")
+        assert [{one[side] for one in kept} for side in (0, 1)] == [set(side) for side in sides]
+
+
+def test_nine_genes_in_three_lines_are_all_tested_once_in_folds_of_like_size():
+    rows = grid(LINES[:3], [f"gene{i}" for i in range(9)], doses=(np.nan,))
+    for seed in range(20):
+        folds = [splits.split(cells(rows), "unseen_combination", seed, fold=fold) for fold in range(5)]
+        assert sorted(len(part.conditions) for part in folds) == [5, 5, 5, 6, 6]
+        assert len({key for part in folds for key in part.conditions.index}) == 27
+        assert all(part.options == {"fold": i, "never_tested": []} for i, part in enumerate(folds))
+
+
+def test_a_fold_that_no_pair_is_left_for_is_refused_by_its_number():
+    adata = cells(grid(LINES[:2], DRUGS[:2]))  # four pairs, so that one of the five folds stays empty
+    made = []
+    for fold in range(5):
+        try:
+            made.append(splits.split(adata, "unseen_combination", fold=fold))
+        except ConfigError as refused:
+            assert f"can be spared for fold {fold}" in str(refused)
+    assert len(made) == 4
+
+
 def test_named_pairs_are_held_out_with_the_other_names_of_their_structure():
     part = splits.split(full(), "unseen_combination", held_out=[("A549", "Valproic"), ("K562", "drug0")])
     assert part.held_out == ("A549 | Divalproex", "A549 | Valproic", "K562 | drug0")
@@ -340,6 +376,15 @@ def test_supports_of_one_seed_nest_and_their_tests_shrink(adata, seed):
         assert set(large.test) < set(small.test) and set(small.train) < set(large.train)
 
 
+@any_screen
+@given(screens(), seeds)
+def test_what_the_largest_support_leaves_to_predict_is_asked_at_every_k_of_a_sweep(adata, seed):
+    parts = [divide(adata, "few_shot_context", seed, k=k) for k in (0, 1, 3)]
+    for part in parts:
+        assert set(parts[-1].conditions.index) <= set(part.conditions.index)
+        assert part.options["validation_context"] == parts[-1].options["validation_context"]
+
+
 def one_perturbation():
     """Kang's shape: cell types, control and one cytokine whose dose has no meaning."""
     return cells(
@@ -384,11 +429,13 @@ def test_a_small_validation_context_keeps_the_support_it_can_spare():
 @pytest.mark.parametrize(
     ("setting", "options", "message"),
     [
-        ("unseen_planet", {}, r"Unknown setting 'unseen_planet'. Known: few_shot_context, random_cells, unseen_com"),
+        ("unseen_planet", {}, r"Unknown setting 'unseen_planet'. Known: additive_split, double_seen0, .*, zero_shot_context"),
         ("random_cells", {"k": 3}, r"random_cells does not take \['k'\]; it takes no option"),
         ("unseen_drug", {"mode": "A", "k": 1}, r"unseen_drug does not take \['k', 'mode'\]; it takes \['fold', 'held_out'\]"),
         ("zero_shot_context", {"k": 0}, r"does not take \['k'\]; it takes \['held_out', 'mode'\]"),
         ("unseen_drug", {"fold": 5}, r"fold=5 must lie in 0..4"),
+        ("unseen_combination", {"fold": 5}, r"fold=5 must lie in 0..4"),
+        ("unseen_drug", {"context": "A549"}, r"unseen_drug does not take \['context'\]"),
         ("unseen_drug", {"fold": -1}, r"fold=-1 must be a whole number from 0"),
         ("unseen_drug", {"fold": "1"}, r"fold='1' must be a whole number from 0"),
         ("few_shot_context", {"k": 2.5}, r"k=2.5 must be a whole number from 0"),

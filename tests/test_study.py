@@ -62,12 +62,12 @@ def of_kang(kang, tmp_path_factory):
     models = ["no_change", "mean_train", "shifted_controls"]
     design = Design("kang-zero-shot", "kang2018-mini", "zero_shot_context", models, modes=["A", "B"])
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(data, "load", lambda name: kang)
+        patch.setattr(data, "load", lambda name, **_: kang)
         return run(design, tmp_path_factory.mktemp("kang") / "bundle")
 
 
 IMPOSSIBLE = [
-    ({"setting": "unseen_cat"}, "Unknown setting 'unseen_cat'. Known: few_shot_context, "),
+    ({"setting": "unseen_cat"}, "Unknown setting 'unseen_cat'. Known: additive_split, "),
     ({"models": ["no_change", "gears"]}, "Unknown model 'gears'. Known: "),
     ({"models": []}, "models is empty; name at least one of "),
     ({"models": ["oracle", "oracle"]}, "models names oracle twice"),
@@ -75,7 +75,7 @@ IMPOSSIBLE = [
     ({"data": "hallmark"}, "hallmark holds no cells and cannot carry a setting"),
     ({"data": "kang2018-mini"}, "size='small' has no meaning for kang2018-mini, which is not simulated"),
     ({"seed": -1}, "seed=-1 must not be negative"),
-    ({"fold": -1}, "fold=-1 must not be negative"),
+    ({"fold": -2}, "fold=-2 must lie in 0..4, or be -1 for all in turn"),
     ({"scored_pairs": -2}, "scored_pairs=-2 must not be negative"),
     ({"fold": 5}, "fold=5 must lie in 0..4"),
     ({"fold": 1, "held_out": ["Aspirin"]}, "fold=1 has no meaning beside held_out"),
@@ -83,9 +83,16 @@ IMPOSSIBLE = [
     ({"modes": ["A"]}, r"modes=\['A'\] has no meaning in unseen_drug"),
     ({"held_out": ["x", "x"]}, "held_out names x twice"),
     ({"setting": "random_cells", "fold": 1}, "fold=1 has no meaning in random_cells, which takes no option"),
-    ({"setting": "random_cells", "held_out": ["a"]}, "held_out has no meaning in random_cells on a page"),
-    ({"setting": "unseen_combination", "held_out": ["a"]}, "held_out has no meaning in unseen_combination"),
-    ({"setting": "few_shot_context"}, "k=0 leaves few_shot_context without support"),
+    ({"setting": "random_cells", "held_out": ["a"]}, "held_out has no meaning in random_cells; it draws"),
+    (
+        {"setting": "unseen_combination", "held_out": ["a"]},
+        r"held_out names 'a'; write a pair as .context \| perturbation",
+    ),
+    ({"setting": "few_shot_context"}, "few_shot_context needs a support: give k from 1, or k_sweep, not both"),
+    ({"setting": "few_shot_context", "k": 1, "k_sweep": [1]}, "few_shot_context needs a support"),
+    ({"setting": "few_shot_context", "k_sweep": [2, 2]}, "k_sweep names 2 twice"),
+    ({"setting": "few_shot_context", "k_sweep": [-1]}, "k_sweep has -1, which must not be negative"),
+    ({"k_sweep": [1]}, r"k_sweep=\[1\] has no meaning in unseen_drug"),
     (
         {"setting": "few_shot_context", "k": 2, "modes": ["A"]},
         r"modes=\['A'\] has no meaning in few_shot_context",

@@ -71,6 +71,11 @@ def genetic_labels_unsorted(adata):
     adata.uns.pop("perturbations")
 
 
+def genes_joined_by_underscore(adata):
+    adata.uns.pop("perturbations")
+    set_labels(adata, "perturbation", lambda i, old: "SET_KLF1" if old == "Aspirin" else old)
+
+
 def colliding_keys(adata):
     """`A549|x` + `y` and `A549` + `x|y` are different conditions with one key."""
     adata.uns.pop("perturbations")
@@ -235,9 +240,21 @@ BAD = {
         shuffle_depth,
         r"does not follow the totals of X: Spearman -?0\.\d+, expected above 0.3",
     ),
+    "control cells only": (
+        lambda a: a._inplace_subset_obs(a.obs["is_control"].to_numpy()),
+        r"is 'control' in all 20 cells: nothing to predict",
+    ),
+    "numbers for gene names": (
+        lambda a: setattr(a, "var_names", [str(i) for i in range(a.n_vars)]),
+        "30 of 30 gene names are numbers",
+    ),
+    "perturbed genes that are no symbols": (
+        lambda a: (set_labels(a, "kind", lambda i, old: "CRISPRi"), genes_joined_by_underscore(a)),
+        "'SET_KLF1', which cannot be gene symbols",
+    ),
     "no cells": (lambda a: a._inplace_subset_obs(np.zeros(a.n_obs, bool)), "empty: 0 cells and 30 genes"),
     "no genes": (lambda a: a._inplace_subset_var(np.zeros(a.n_vars, bool)), "empty: 100 cells and 0 genes"),
-    "no matrix": (lambda a: setattr(a, "X", None), "X is not in memory"),
+    "no matrix": (lambda a: setattr(a, "X", None), "There is no matrix X: put the values"),
 }
 
 

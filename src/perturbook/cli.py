@@ -91,24 +91,35 @@ def build(
 
 @data_app.command("list")
 def data_list() -> None:
-    """List the data sets: name, whether it is here, size, title."""
+    """List the data sets: name, whether it is here, size, title; "+" after a size: more that is not known."""
     from perturbook import data
 
     for name, entry in sorted(data.DATASETS.items()):
         here = "simulated" if entry.synthetic else "here" if data.available(name) else "absent"
         size = sum(file.size for file in entry.files)
-        typer.echo(f"{name:18} {here:9} {size / 1e6:5.1f} MB  {entry.title}")
+        more = " " if all(file.size for file in entry.files) else "+"
+        typer.echo(f"{name:18} {here:9} {size / 1e6:6.1f}{more}MB  {entry.title}")
 
 
 @data_app.command("fetch")
 def data_fetch(
-    names: Annotated[list[str], typer.Argument(help="Data sets; all when none is named.")] = None,
+    names: Annotated[
+        list[str], typer.Argument(help="Data sets; all but the full-size ones when none is named.")
+    ] = None,
 ) -> None:
-    """Fetch public files by checksum: from the cache, the folder PERTURBOOK_MIRROR, or their public address."""
+    """Fetch public files: from the cache, the folder PERTURBOOK_MIRROR, or their public address.
+
+    Full-size data sets come only when named. Their sizes are printed first; a download that stops is continued.
+    """
     from perturbook import data
 
-    for name in names or sorted(data.DATASETS):
-        for path in data.fetch(name):
+    for name in names or [n for n, entry in sorted(data.DATASETS.items()) if not entry.full_size]:
+        if data.DATASETS[name].full_size:
+            for file in data.DATASETS[name].files:
+                sums = f"sha256:{file.sha256}" if file.sha256 else file.listed or "no checksum known"
+                by = f" (listed by {file.listed_by})" if file.listed else ""
+                typer.echo(f"{name}: {file.name}, {file.size_text}, {sums}{by}, from {file.url}")
+        for path in data.fetch(name, asked=True):
             typer.echo(f"{name}: {path}")
 
 
@@ -118,14 +129,14 @@ def data_verify(
         list[str], typer.Argument(help="Data sets; all that are here when none is named.")
     ] = None,
 ) -> None:
-    """Compute the checksums of public files again and compare them with the registry."""
+    """Compute the checksums of public files again and compare them with the registry, or with the first use."""
     from perturbook import data
 
     for name in names or [
         n for n, entry in sorted(data.DATASETS.items()) if entry.files and data.available(n)
     ]:
-        data.verify(name)
-        typer.echo(f"{name}: checksum right")
+        for said in dict.fromkeys(data.verify(name).values()):
+            typer.echo(f"{name}: {said}")
 
 
 @app.command()
@@ -140,7 +151,7 @@ def audit(
     from perturbook.pages.table import page as page_of
     from perturbook.pages.table import pages
 
-    for one in [page_of(page)] if page else [p for p in pages() if p.scored]:
+    for one in [page_of(page)] if page else [p for p in pages() if p.studied]:
         for entry in audit_page(one):
             typer.echo(
                 f"{one.id}  {entry['mode'] or '-'}  {', '.join(entry['held_out'])[:40] or '-'}  {json.dumps(entry['counts'])}"

@@ -68,8 +68,10 @@ def _compare(adata: AnnData, joined: pd.Series, first: pd.Series, second: pd.Ser
         if part is None:
             continue
         named = {label: {reading[at] for reading in found} for label, found in readings.items()}
-        pairs = zip(joined, part, strict=True)
-        bad = np.array([bool(named[label]) and own not in named[label] for label, own in pairs])
+        pairs = pd.MultiIndex.from_arrays([joined, part])
+        pair, distinct = pairs.factorize()
+        wrong = [bool(named[label]) and own not in named[label] for label, own in distinct]
+        bad = np.array(wrong)[pair]
         if bad.any():
             where = cells_where(
                 bad, adata.obs_names, lambda i, p=part: f"{joined.iloc[i]} beside {p.iloc[i]}"

@@ -3,14 +3,20 @@
 Source: `datasets.md` sections 1 and 5; the list of control spellings and the order of the checks are our choice.
 """
 
-import re
-
 import numpy as np
 import pandas as pd
 from anndata import AnnData
 
 from perturbook.data.findings import cells_where, three
-from perturbook.data.schema import CATEGORIES, COLUMNS, CONTROL, FLOATS, KINDS, VALUE_KINDS, condition_keys
+from perturbook.data.schema import (
+    CATEGORIES,
+    COLUMNS,
+    CONTROL,
+    FLOATS,
+    KINDS,
+    VALUE_KINDS,
+    condition_keys,
+)
 from perturbook.errors import InputError
 
 CONTROL_SPELLINGS = {
@@ -24,15 +30,14 @@ CONTROL_SPELLINGS = {
     "unstimulated",
     "",
 }
-ENSEMBL = re.compile(r"ENS[A-Z]*G\d{11}(\.\d+)?")
 
 
 def not_empty(adata: AnnData) -> None:
-    """There are cells and genes, in memory."""
+    """There are cells and genes, and values of them."""
     if 0 in adata.shape:
         raise InputError(f"The data set is empty: {adata.n_obs} cells and {adata.n_vars} genes.")
-    if adata.isbacked or adata.X is None:
-        raise InputError("X is not in memory: call adata.to_memory(), or put the values into adata.X.")
+    if adata.X is None:
+        raise InputError("There is no matrix X: put the values into adata.X.")
 
 
 def names_unique(adata: AnnData) -> None:
@@ -43,17 +48,7 @@ def names_unique(adata: AnnData) -> None:
     ):
         if not names.is_unique:
             twice = names[names.duplicated()].unique()
-            raise InputError(f"{len(twice):,} {what} stand more than once: {three(twice)}.")
-
-
-def genes_are_symbols(adata: AnnData) -> None:
-    """`var_names` are symbols; Ensembl ids belong into `var["gene_id"]`."""
-    ids = [name for name in adata.var_names if ENSEMBL.fullmatch(str(name))]
-    if len(ids) > adata.n_vars / 2:
-        raise InputError(
-            f"{len(ids):,} of {adata.n_vars:,} gene names are Ensembl ids ({three(ids)}): "
-            'keep them in var["gene_id"] and use gene symbols as var_names.'
-        )
+            raise InputError(f"{len(twice):,} {what} stand more than once: {three(twice)}. Make them unique.")
 
 
 def columns_present(adata: AnnData) -> None:
@@ -61,7 +56,8 @@ def columns_present(adata: AnnData) -> None:
     missing = [column for column in COLUMNS if column not in adata.obs]
     if missing:
         raise InputError(
-            f"obs lacks {', '.join(missing)}; it has {', '.join(adata.obs.columns) or 'no column'}."
+            f"obs lacks {', '.join(missing)}; it has {', '.join(adata.obs.columns) or 'no column'}. "
+            "Say which column holds what, perturbation first."
         )
 
 
@@ -126,17 +122,6 @@ def control_spelled_once(adata: AnnData) -> None:
         raise InputError(f"obs['perturbation'] has {three(other)}: rename what is untreated to {CONTROL!r}.")
 
 
-def genes_sorted_in_labels(adata: AnnData) -> None:
-    """Symbols of a combination are sorted, so that one combination has one label."""
-    genetic = adata.obs.loc[adata.obs["kind"].isin(["CRISPRa", "CRISPRi"]), "perturbation"].unique()
-    unsorted = [label for label in genetic if label.split("+") != sorted(label.split("+"))]
-    if unsorted:
-        right = "+".join(sorted(unsorted[0].split("+")))
-        raise InputError(
-            f"obs['perturbation'] has gene symbols out of order: {three(unsorted)}; write {right!r}."
-        )
-
-
 def is_control_agrees(adata: AnnData) -> None:
     """`is_control` equals `perturbation == "control"`."""
     labels = adata.obs["perturbation"].astype(str).to_numpy()
@@ -172,6 +157,15 @@ def contexts_have_controls(adata: AnnData) -> None:
         raise InputError(
             f"obs['context'] without control cells: {three(without)}, {cells_where(bad, adata.obs_names)}. "
             "Add the controls of the same context, or leave the context out."
+        )
+
+
+def something_perturbed(adata: AnnData) -> None:
+    """Some cell is perturbed, or the kind of all cells is `none`."""
+    if adata.obs["is_control"].all() and (adata.obs["kind"] != "none").any():
+        raise InputError(
+            f"obs['perturbation'] is {CONTROL!r} in all {adata.n_obs:,} cells: nothing to predict. "
+            "If the cells are unperturbed, say so with kind none."
         )
 
 

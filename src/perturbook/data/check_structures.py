@@ -25,7 +25,7 @@ def structure_table(adata: AnnData) -> None:
             f'uns["perturbations"] is a {type(table).__name__}, expected a DataFrame with one row per name.'
         )
     if "smiles" in table:
-        _one_structure(
+        one_structure(
             table.index.to_series().astype(str), table["smiles"], 'uns["perturbations"]["smiles"]', "index"
         )
     twice = table.index[table.index.duplicated()].unique()
@@ -41,12 +41,13 @@ def one_structure_per_name(adata: AnnData) -> None:
     """Where `obs` holds SMILES, each drug name has one structure; a warning where only stereochemistry differs."""
     for smiles in (column for column in adata.obs if "smiles" in str(column).lower()):
         for name in (column for column in NAME_COLUMNS if column in adata.obs):
-            _one_structure(
+            one_structure(
                 adata.obs[name].astype(str), adata.obs[smiles], f"obs[{smiles!r}]", f"obs[{name!r}]"
             )
 
 
-def _one_structure(names: pd.Series, smiles: pd.Series, where: str, by: str) -> None:
+def one_structure(names: pd.Series, smiles: pd.Series, where: str, by: str) -> None:
+    """Compare the structures of each name; a warning where only stereochemistry or salt differs, else InputError."""
     pairs = pd.DataFrame(
         {"name": names.to_numpy(), "smiles": smiles.astype(object).to_numpy()}
     ).drop_duplicates()

@@ -1,14 +1,12 @@
-"""One download: resumed where it stopped, verified before it gets its name, and never half under that name."""
+"""One download: resumed where it stopped, its checksum compared before it gets its name, never half under that name."""
 
 import fcntl
 import sys
 import time
 from pathlib import Path
 
-import pooch
-
-from perturbook.data.cache import refuse_wrong_bytes
 from perturbook.data.dataset import PublicFile
+from perturbook.data.trust import refuse_wrong_bytes
 
 ATTEMPTS = 3
 PAUSE_S = 1.0  # before the second attempt; doubled each time
@@ -24,18 +22,15 @@ def download(file: PublicFile, folder: Path) -> Path:
         OSError: the network failed (requests' errors are OSErrors), or the folder cannot be written.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    part = folder / f"{file.name}.part"
-
-    def resumed(url: str, output: str, _pooch) -> None:
-        _receive_with_retries(file, part)
-        _reject_wrong_bytes(file, part)
-        part.replace(output)
-
+    path, part = folder / file.name, folder / f"{file.name}.part"
     with (folder / f"{file.name}.lock").open("w") as lock:
         # Two processes would write into one partial file. The lock is released even if we are killed.
         fcntl.flock(lock, fcntl.LOCK_EX)
-        path = pooch.retrieve(file.url, f"sha256:{file.sha256}", file.name, folder, downloader=resumed)
-    return Path(path)
+        if not path.is_file():  # another process may have finished it while we waited
+            _receive_with_retries(file, part)
+            _reject_wrong_bytes(file, part)
+            part.replace(path)
+    return path
 
 
 def _receive_with_retries(file: PublicFile, part: Path) -> None:
@@ -59,24 +54,32 @@ def _receive(file: PublicFile, part: Path) -> None:
     import requests
 
     have = part.stat().st_size if part.exists() else 0
-    if have > file.size:
+    if file.size and have > file.size:
         part.unlink()  # cannot be the beginning of this file
         have = 0
-    if have == file.size:
+    if file.size and have == file.size:
         return
     # A compressed transfer would make byte positions meaningless.
     headers = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={have}-"} if have else {})
     with requests.get(file.url, headers=headers, stream=True, timeout=TIMEOUT_S) as reply:
+        if reply.status_code == requests.codes.requested_range_not_satisfiable:
+            part.unlink()  # the partial file is longer than what is there; the next attempt starts anew
+            raise requests.ConnectionError(f"{part.name} does not fit what the server has")
         reply.raise_for_status()
+        if reply.status_code not in (requests.codes.ok, requests.codes.partial_content):
+            raise requests.HTTPError(  # such as 202: a page that wants a browser, not the file
+                f"{file.url} answered {reply.status_code} instead of sending the file", response=reply
+            )
         if reply.status_code != requests.codes.partial_content:
             have = 0  # the server sends the whole file
-        _show(file, have)
+        size = file.size or have + int(reply.headers.get("Content-Length", 0))
+        _show(file, have, size)
         with part.open("ab" if have else "wb") as out:
             for block in reply.iter_content(BLOCK):
                 have += out.write(block)
-                _show(file, have)
-    if have < file.size:
-        raise requests.ConnectionError(f"received {have:,} of {file.size:,} bytes")
+                _show(file, have, size)
+    if have < size:
+        raise requests.ConnectionError(f"received {have:,} of {size:,} bytes")
 
 
 def _reject_wrong_bytes(file: PublicFile, part: Path) -> None:
@@ -86,9 +89,9 @@ def _reject_wrong_bytes(file: PublicFile, part: Path) -> None:
     rejected.replace(part)
 
 
-def _show(file: PublicFile, have: int) -> None:
+def _show(file: PublicFile, have: int, size: int) -> None:
     """One line on stderr: rewritten in a terminal; in a log only the first and the last."""
-    ends = "\n" if have >= file.size or not sys.stderr.isatty() else "\r"
-    if sys.stderr.isatty() or have in (0, file.size):
-        sys.stderr.write(f"{file.name}: {have / 1e6:.1f} of {file.size / 1e6:.1f} MB{ends}")
+    ends = "\n" if have >= size or not sys.stderr.isatty() else "\r"
+    if sys.stderr.isatty() or have in (0, size):
+        sys.stderr.write(f"{file.name}: {have / 1e6:.1f} of {size / 1e6:.1f} MB{ends}")
         sys.stderr.flush()

@@ -13,8 +13,8 @@ from anndata import AnnData
 
 from perturbook.data.dataset import PublicFile, dataset
 from perturbook.data.h5sparse import read_csr, read_table
+from perturbook.data.recovered_counts import counts_of_total
 from perturbook.data.schema import CONTROL, assemble
-from perturbook.errors import InputError
 
 NAME = "kang2018-mini"
 ORIGIN_DEPTH = 1832.5  # the total every cell of the file was scaled to before log1p
@@ -43,11 +43,6 @@ def prepare(path: Path) -> AnnData:
     """
     with h5py.File(path) as file:
         x, cells, genes = read_csr(file["X"]), read_table(file, "obs"), read_table(file, "var")
-    scale = np.repeat(cells["n_counts"].to_numpy(dtype=float) / ORIGIN_DEPTH, np.diff(x.indptr))
-    exact = np.expm1(x.data.astype(float)) * scale
-    x.data = np.round(exact).astype(np.float32)
-    if np.abs(exact - x.data).max() > TOLERANCE:
-        raise InputError(f"{NAME}: expm1(X) * n_counts / {ORIGIN_DEPTH} is not whole in {path}.")
     obs = pd.DataFrame(
         {
             "context": cells["cell_type"],
@@ -60,7 +55,7 @@ def prepare(path: Path) -> AnnData:
     )
     return assemble(
         NAME,
-        x,
+        counts_of_total(x, ORIGIN_DEPTH / cells["n_counts"].to_numpy(dtype=float), TOLERANCE, str(path)),
         obs,
         genes.index,
         value_kind="counts_recovered",

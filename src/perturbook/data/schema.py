@@ -8,13 +8,14 @@ import pandas as pd
 import scipy.sparse as sp
 from anndata import AnnData
 
-from perturbook.data.dataset import DATASETS
+from perturbook.data.dataset import DATASETS, Dataset
 
 CONTROL = "control"
 CATEGORIES = ("dataset", "context", "perturbation", "kind")
 FLOATS = ("dose_um", "n_counts")
 COLUMNS = (*CATEGORIES, "dose_um", "is_control", "n_counts")
 KINDS = ("drug", "CRISPRa", "CRISPRi", "cytokine", "none")
+GENETIC = ("CRISPRa", "CRISPRi")
 COUNT_KINDS = ("counts", "counts_recovered", "counts_recovered_unverified")
 VALUE_KINDS = (*COUNT_KINDS, "lognorm", "log_intensity")
 """What `X` holds. `lognorm` is our addition: an origin that keeps only log-normalised values, so that `X` repeats
@@ -57,8 +58,11 @@ def expression(adata: AnnData):
 
 
 def origin(name: str, recovered: str) -> dict:
-    """What every page prints about a registry entry: title, addresses, checksums, licences, and what was recovered."""
-    entry = DATASETS[name]
+    """What every page prints about a data set: title, addresses, checksums, licences, and what was recovered.
+
+    A name that is not in the registry is a reader's own file, of which only the name is known here.
+    """
+    entry = DATASETS.get(name) or Dataset(name, f"The reader's own file {name}", prepare=lambda: None)
     return {
         "name": name,
         "title": entry.title,
@@ -83,7 +87,7 @@ def assemble(
     """Put a prepared data set into the canonical schema.
 
     Args:
-        name: registry name; its entry supplies `uns["origin"]`.
+        name: registry name, whose entry supplies `uns["origin"]`, or what a reader's own file is called.
         x: values (cells, genes), counts unless `value_kind` says otherwise.
         obs: cell names as index; `context perturbation kind dose_um n_counts` and optional columns.
         genes: gene symbols (genes,), in the order of the origin.

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 ROOM = "perturbook.data."
-PLUMBING = ("cache.py", "dataset.py", "download.py", "fetch.py")
+PLUMBING = ("cache.py", "dataset.py", "download.py", "fetch.py", "folders.py", "trust.py")
 """Files that move bytes and names but decide no value: a change there is not a change of the data."""
 
 

@@ -114,11 +114,16 @@ def _prediction_file(truth: Truth, model: Predicted) -> ad.AnnData:
     return adata
 
 
+def write_truth(truth: Truth, path: Path) -> None:
+    """Write the truth file of a bundle."""
+    _write(path, _truth_file(truth))
+
+
 def write_bundle(bundle: Bundle, folder: Path) -> Path:
     """Write a bundle whole or not at all; its manifest gains the sha256 of every file and the predictors without one."""
     absent = [{k: getattr(model, k) for k in FACTS} for model in bundle.predictions if model.mean is None]
     with whole_folder(folder) as making:
-        _write(making / TRUTH, _truth_file(bundle.truth))
+        write_truth(bundle.truth, making / TRUTH)
         for model in bundle.predictions:
             if model.mean is not None:
                 _write(making / model.file, _prediction_file(bundle.truth, model))

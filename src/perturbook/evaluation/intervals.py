@@ -42,29 +42,42 @@ def bootstrap_mean(
         n: resamples.
         seed: decides the resamples; the result does not depend on the order of the conditions.
         block: label per condition, `(conditions,)`, such as the drug: whole blocks are resampled, because doses
-            and contexts of one drug are not independent. Every condition still weighs the same.
+            and contexts of one drug are not independent. Every condition still weighs the same. Or two labels per
+            condition, `(conditions, 2)`, such as the genes of a double ("" where there is one): genes are resampled,
+            and a pair counts as often as the draws of its two genes multiply to. See `blocks.block_of`.
 
     Returns:
-        An `Interval`; without bounds below 10 defined conditions, or below 5 blocks.
+        An `Interval`; without bounds below 10 defined conditions, or below 5 blocks or genes.
 
     Raises:
-        ShapeError: `block` does not have one label per condition.
+        ShapeError: `block` does not have one row of labels per condition.
 
     Source: metrics.md section 8; Efron and Tibshirani 1993, chapter 13 (percentile interval).
     """
     values = np.asarray(values, dtype=np.float64)
-    if block is not None and np.shape(block) != values.shape:
-        raise ShapeError(f"block is {np.shape(block)}, values are {values.shape}; one label per condition.")
+    if block is not None and np.shape(block) not in (values.shape, (*values.shape, 2)):
+        raise ShapeError(
+            f"block is {np.shape(block)}, values are {values.shape}; one label per condition, or two."
+        )
     defined = ~np.isnan(values)
     kept, n_total = values[defined], len(values)
     if not len(kept):
         return Interval(np.nan, np.nan, np.nan, 0, n_total, "undefined")
-    sums, counts = _blocks(kept, None if block is None else np.asarray(block)[defined])
-    mean = float(sums.sum() / counts.sum())
-    if len(kept) < MIN_CONDITIONS or (block is not None and len(sums) < MIN_BLOCKS):
+    block = None if block is None else np.asarray(block)[defined]
+    if pairs := block is not None and block.ndim == 2:
+        kept, members, n_units = _pairs(kept, block)
+        mean = float(kept.mean())
+    else:
+        sums, counts = _blocks(kept, block)
+        mean, n_units = float(sums.sum() / counts.sum()), len(sums)
+    if len(kept) < MIN_CONDITIONS or (block is not None and n_units < MIN_BLOCKS):
         return Interval(mean, np.nan, np.nan, len(kept), n_total, "every value shown")
-    low, high = np.percentile(_resampled_means(sums, counts, n, seed), [2.5, 97.5])
-    unit = "conditions" if block is None else f"{len(sums)} blocks"
+    if pairs:
+        means = _resampled_pairs(kept, members, n_units, n, seed)
+    else:
+        means = _resampled_means(sums, counts, n, seed)
+    low, high = np.nanpercentile(means, [2.5, 97.5])
+    unit = "conditions" if block is None else f"{n_units} {'genes' if pairs else 'blocks'}"
     return Interval(mean, float(low), float(high), len(kept), n_total, f"95 % bootstrap over {unit}")
 
 
@@ -118,4 +131,26 @@ def _resampled_means(sums: np.ndarray, counts: np.ndarray, n: int, seed: int) ->
     for start in range(0, n, rows):
         drawn = rng.integers(len(sums), size=(min(rows, n - start), len(sums)))
         means[start : start + rows] = sums[drawn].sum(axis=1) / counts[drawn].sum(axis=1)
+    return means
+
+
+def _pairs(values: np.ndarray, block: np.ndarray) -> tuple[np.ndarray, np.ndarray, int]:
+    """Values and gene positions `(conditions, 2)`, -1 for none, in an order of their own; and the number of genes."""
+    block = np.sort(block.astype(str), axis=1)
+    order = np.lexsort((values, block[:, 0], block[:, 1]))
+    genes = np.unique(block[block != ""])
+    members = np.where(block == "", -1, np.searchsorted(genes, block))
+    return values[order], members[order], len(genes)
+
+
+def _resampled_pairs(values: np.ndarray, members: np.ndarray, n_genes: int, n: int, seed: int) -> np.ndarray:
+    """Means weighted by the product of both genes' multiplicities; NaN for a resample that holds no pair."""
+    rng, rows = np.random.default_rng(seed), max(1, CHUNK // max(len(values), n_genes))
+    means, chance = np.empty(n), np.full(n_genes, 1 / n_genes)
+    for start in range(0, n, rows):
+        drawn = rng.multinomial(n_genes, chance, size=min(rows, n - start))
+        drawn = np.hstack([drawn, np.ones((len(drawn), 1), dtype=drawn.dtype)])  # -1, no second gene: once
+        weights = (drawn[:, members[:, 0]] * drawn[:, members[:, 1]]).astype(float)
+        total = weights.sum(axis=1)
+        means[start : start + rows] = (weights * values).sum(axis=1) / np.where(total == 0, np.nan, total)
     return means

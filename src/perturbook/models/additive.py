@@ -34,8 +34,8 @@ class Additive:
         alpha = [f"a_{drug}|{dose}" for drug, dose in query.group("perturbation", "dose_um")]
         beta = [f"b_{context}" for (context,) in query.group("context")]
         if missing := sorted(set(alpha + beta) - set(self.terms.index)):
-            kind = "context" if missing[0].startswith("b_") else "drug and dose"
-            raise NotApplicable(f"training has no effect for {kind} {missing[0][2:]}")
+            kind = "context" if missing[0].startswith("b_") else "perturbation and dose"
+            raise NotApplicable(f"training has no effect for {kind} {missing[0][2:].removesuffix('|nan')}")
         asked = pd.get_dummies(pd.DataFrame({"a": alpha, "b": beta}), prefix="", prefix_sep="", dtype=float)
         asked = asked.reindex(columns=self.terms.index, fill_value=0.0)
         loose = (np.abs(asked @ self.estimable - asked) > 1e-6).any(axis=1).to_numpy()

@@ -7,10 +7,18 @@ from perturbook.errors import NotApplicable
 from perturbook.models.protocol import Prediction, Query, Training, model
 
 
+def well_measured(perturbations: pd.Series | pd.Index, at: np.ndarray) -> bool:
+    """True where the rows `at`, `(conditions,)`, cover a dose: at least a quarter of all perturbations.
+
+    A dose at which a handful was measured says more about these few than about the dose. Source: our choice.
+    """
+    return bool(at.any()) and 4 * perturbations[at].nunique() >= perturbations.nunique()
+
+
 def at_dose(effects: pd.DataFrame, dose: float) -> pd.DataFrame:
-    """Rows of `effects` at `dose`; all rows where training has no such dose or doses have no meaning."""
+    """Rows of `effects` at `dose`; all rows where few perturbations or none have it, or doses have no meaning."""
     same = effects.index.get_level_values("dose_um") == dose
-    return effects[same] if same.any() else effects
+    return effects[same] if well_measured(effects.index.get_level_values("perturbation"), same) else effects
 
 
 class _MeanEffect:
@@ -36,7 +44,7 @@ class _MeanEffect:
 
 @model("mean_train", title="Mean of training", role="floor")
 class MeanTrain(_MeanEffect):
-    """Mean effect of all training conditions of the same dose.
+    """Mean effect of all training conditions, singles and doubles alike, of the same dose.
 
     Source: metrics.md section 7; "same dose" from scdca.md section 8.
     """

@@ -1,10 +1,11 @@
-"""`morgan_ridge`: a linear map from Morgan bits and context to the effect, one per dose."""
+"""`morgan_ridge`: a linear map from Morgan bits and context to the effect, one per well-measured dose."""
 
 import numpy as np
 
 from perturbook.data.schema import CONTROL
 from perturbook.errors import NotApplicable
 from perturbook.models.chemistry import fingerprints
+from perturbook.models.mean_effects import well_measured
 from perturbook.models.protocol import Prediction, Query, Training, model
 from perturbook.splits.setting import structures
 
@@ -40,7 +41,8 @@ class MorganRidge:
 
     W = argmin |Y - X W|^2 + lambda |W|^2 with X and Y centred. metrics.md section 7 asks for log10 dose as one more
     column; an effect that adds structure to dose cannot be near zero for every drug at the lowest dose, so one map per
-    dose is the abler opponent (our choice).
+    dose is the abler opponent (our choice). A dose with fewer than a quarter of the training drugs has no map of its
+    own: its conditions, and those of doses that training does not have, take one map over all rows.
 
     Source: metrics.md section 7, `morgan_ridge`.
     """
@@ -48,24 +50,30 @@ class MorganRidge:
     shuffled = False
 
     def fit(self, train: Training) -> "MorganRidge":
-        """Fit one ridge per training dose; raises NotApplicable without structures or with too few drugs."""
+        """Keep features and effects; raises NotApplicable without structures or with too few drugs."""
         index = train.effects.index.to_frame(index=False)
         self.drugs = sorted(index["perturbation"].unique())
         if len(self.drugs) < 2 * N_FOLDS:
             raise NotApplicable(f"fewer than {2 * N_FOLDS} training drugs")
         self.table = train.perturbations
         self.contexts = sorted(index["context"].unique())
-        features, effects = self._features(index), train.effects.to_numpy()
-        structure = structures(self.table).reindex(index["perturbation"]).to_numpy(str)
-        doses, self.maps = self._doses(index), {}
-        for dose in np.unique(doses):
-            at = doses == dose
-            x, y = features[at], effects[at]
-            centre, mean = x.mean(axis=0), y.mean(axis=0)
-            penalty = choose_penalty(x, y, structure[at])
-            weights = (x - centre).T @ solve((x - centre) @ (x - centre).T, y - mean, penalty)
-            self.maps[dose] = (centre, mean, weights)
+        self.features, self.effects = self._features(index), train.effects.to_numpy()
+        self.structure = structures(self.table).reindex(index["perturbation"]).to_numpy(str)
+        self.doses, self.maps = self._doses(index), {}
+        self.own = {q for q in self.doses if well_measured(index["perturbation"], self.doses == q)}
         return self
+
+    def _map(self, dose: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Centre, mean and weights of the map for `dose`, fitted when first asked for."""
+        key = dose if dose in self.own else None
+        if key not in self.maps:
+            at = self.doses == key if key is not None else slice(None)
+            x, y = self.features[at], self.effects[at]
+            centre, mean = x.mean(axis=0), y.mean(axis=0)
+            penalty = choose_penalty(x, y, self.structure[at])
+            weights = (x - centre).T @ solve((x - centre) @ (x - centre).T, y - mean, penalty)
+            self.maps[key] = (centre, mean, weights)
+        return self.maps[key]
 
     @staticmethod
     def _doses(rows) -> np.ndarray:
@@ -86,12 +94,11 @@ class MorganRidge:
         return np.hstack([bits[np.searchsorted(drugs, rows["perturbation"].to_numpy(str))], onehot])
 
     def predict(self, query: Query) -> Prediction:
-        """Apply the map of the nearest training dose to each condition."""
+        """Apply to each condition the map of its dose."""
         rows = query.conditions.reset_index(drop=True)
-        features, doses = self._features(rows), np.array(sorted(self.maps))
-        effects = np.empty_like(query.mu0)
+        features, effects = self._features(rows), np.empty_like(query.mu0)
         for i, dose in enumerate(self._doses(rows)):
-            centre, mean, weights = self.maps[doses[np.abs(np.log10(doses / dose)).argmin()]]
+            centre, mean, weights = self._map(dose)
             effects[i] = mean + (features[i] - centre) @ weights
         return Prediction(query.mu0 + effects)
 

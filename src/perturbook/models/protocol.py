@@ -11,7 +11,7 @@ from anndata import AnnData
 
 from perturbook.data import pseudobulk
 from perturbook.data.pseudobulk import Profiles
-from perturbook.errors import InputError, LeakError, ShapeError
+from perturbook.errors import InputError, LeakError, NotApplicable, ShapeError
 from perturbook.registry import Registry
 
 MODELS: Registry = Registry("model")
@@ -63,6 +63,9 @@ class Query:
     """Index condition key; columns context, perturbation, dose_um."""
     truth: pd.DataFrame | None = None
     """Noise-free means of simulated conditions, for the oracle alone; None for every model."""
+    batches: pd.DataFrame | None = None
+    """On which plates or batches (columns, labels of `obs["replicate"]`) the profiles of each condition (index, its key)
+    lie, as shares that sum to 1; part of the design, known before any measurement. None where there are no batches."""
 
     def __post_init__(self):
         """Raise LeakError for treated cells, InputError for a context without control cells."""
@@ -96,13 +99,14 @@ class Prediction:
     """Predicted profiles, in the order of `Query.conditions`."""
 
     mean: np.ndarray
-    """`(conditions, genes)`, log1p of counts per 10k."""
+    """`(conditions, genes)`, log1p of counts per 10k; a row of NaN says that this condition is not defined."""
     cells: Sequence[np.ndarray] | None = None
     """Generated cells per condition, each `(cells, genes)`; None for a predictor of means."""
     variance: np.ndarray | None = None
     """Unbiased variance per gene, `(conditions, genes)`; None means the predictor has none."""
 
     def __post_init__(self):
+        """Raise ShapeError where the parts do not fit, NotApplicable where no condition is defined."""
         if self.mean.ndim != 2:
             raise ShapeError(f"mean has shape {self.mean.shape}, expected (conditions, genes).")
         if self.variance is not None and self.variance.shape != self.mean.shape:
@@ -111,8 +115,11 @@ class Prediction:
             raise ShapeError(f"cells are given for {len(self.cells)} conditions, means for {len(self.mean)}.")
         if wrong := [one.shape for one in self.cells or () if one.shape[1:] != self.mean.shape[1:]]:
             raise ShapeError(f"cells of shape {wrong[0]} do not fit means of {self.mean.shape[1]} genes.")
-        if not np.isfinite(self.mean).all():
-            raise ShapeError(f"{int((~np.isfinite(self.mean)).sum())} predicted values are not finite.")
+        undefined = np.isnan(self.mean).all(axis=1)
+        if wrong := int((~np.isfinite(self.mean[~undefined])).sum()):
+            raise ShapeError(f"{wrong} predicted values are not finite, in rows that are not NaN throughout.")
+        if undefined.all() and len(self.mean):
+            raise NotApplicable("none of the conditions asked about is defined")
 
     @classmethod
     def from_cells(cls, cells: Sequence[np.ndarray]) -> "Prediction":
@@ -130,6 +137,8 @@ class Model(Protocol):
     """Name in tables and charts."""
     role: str
     """"floor", "opponent", "oracle" or "model"."""
+    needs: tuple[str, ...] = ()
+    """Registry entries it reads besides the cells it is shown."""
 
     def fit(self, train: Training) -> "Model":
         """Learn from the training cells and return itself; raises NotApplicable where it is not defined."""
@@ -143,6 +152,7 @@ def model(name: str, *, title: str, role: str) -> Callable[[type], type]:
 
     def enter(made: type) -> type:
         made.name, made.title, made.role = name, title, role
+        made.needs = getattr(made, "needs", ())
         return MODELS.add(name, made)
 
     return enter

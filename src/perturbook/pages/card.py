@@ -10,8 +10,8 @@ import pandas as pd
 from anndata import AnnData
 
 from perturbook import data
-from perturbook.data.cache import file_sha256
 from perturbook.data.check_values import stored
+from perturbook.data.own import Columns
 from perturbook.data.validate import CHECKS
 from perturbook.errors import ConfigError, DataUnavailable, InputError
 from perturbook.evaluation.bundle import MANIFEST
@@ -49,16 +49,26 @@ class Card:
     """True where the data could not be had and the project's deposit is shown."""
 
 
-def make_card(page: str, name: str, out: Path, *, seed: int = 0, size: str = "", shown: int = 2_000) -> Card:
+def make_card(
+    page: str,
+    name: str,
+    out: Path,
+    *,
+    seed: int = 0,
+    size: str = "",
+    shown: int = 2_000,
+    columns: Columns | None = None,
+) -> Card:
     """Load and check the cells, describe them, store the card and read it back; or open the deposit.
 
     Args:
         page: page id.
-        name: registry name, or path of an .h5ad in canonical columns.
+        name: registry name, or path of an .h5ad or .zarr file.
         out: folder of the card; replaced as a whole when everything is done.
         seed: seed of the sample and its map.
         size: size of a simulated screen, "default" or "small"; empty for real cells.
         shown: cells on the map at most.
+        columns: what the columns of a reader's own file hold; None where they are canonical.
 
     Raises:
         ConfigError: unknown data set or option, or a number that cannot be.
@@ -68,7 +78,7 @@ def make_card(page: str, name: str, out: Path, *, seed: int = 0, size: str = "",
     if seed < 0 or shown < 20:
         raise ConfigError(f"seed={seed} must not be negative and shown={shown} must be at least 20.")
     try:
-        cells = _load(name, size)
+        cells = _load(name, size, columns)
     except DataUnavailable as absent:
         open_deposit(page, seed, CARD, out, absent)
         return read_card(out, deposited=True)
@@ -94,7 +104,7 @@ def make_card(page: str, name: str, out: Path, *, seed: int = 0, size: str = "",
     return read_card(out)  # what a page shows comes from what is stored
 
 
-def _load(name: str, size: str) -> AnnData:
+def _load(name: str, size: str, columns: Columns | None) -> AnnData:
     options = {"size": size} if size else {}
     if name in data.DATASETS:
         entry = data.DATASETS[name]
@@ -102,13 +112,13 @@ def _load(name: str, size: str) -> AnnData:
             raise ConfigError(f"{name} holds no cells and has no card.")
         if "expectation" in inspect.signature(entry.prepare).parameters:
             options["expectation"] = False  # the slow part of a simulation, and no part of a card
-    return data.load(name, **options)
+    return data.load(name, columns=columns, **options)
 
 
 def _files(name: str) -> list[dict]:
     """Where the values come from: the public files of a registry entry (none for a simulator), or the reader's own."""
     if name not in data.DATASETS:
-        return [{"url": "", "sha256": file_sha256(Path(name)), "licence": "not stated"}]
+        return [{"url": "", "sha256": data.own_sha256(name), "licence": "not stated"}]
     return [
         {key: getattr(file, key) for key in ("url", "sha256", "licence")}
         for file in data.DATASETS[name].files

@@ -8,7 +8,9 @@ from perturbook import data, splits
 from perturbook.data.schema import CONTROL
 from perturbook.errors import ConfigError
 
-MANY = 8  # perturbations; above it, cells are grouped by dose
+MANY = (
+    8  # perturbations; above it, cells are grouped by dose, and above as many doses all treated are one group
+)
 QUANTILES = {"p5": 0.05, "q1": 0.25, "median": 0.5, "q3": 0.75, "p95": 0.95}
 FEW_SHOT_K = (
     4  # drugs, or cells where there is one perturbation, when a data set is tried on the few-shot setting
@@ -16,7 +18,7 @@ FEW_SHOT_K = (
 
 
 def groups(obs: pd.DataFrame) -> pd.Series:
-    """Name the treatment of each cell in few words: its perturbation, or its dose where perturbations are many.
+    """Name the treatment of each cell in few words: its perturbation, its dose, or that it is perturbed.
 
     Args:
         obs: cells in canonical columns, `(cells,)`.
@@ -29,6 +31,8 @@ def groups(obs: pd.DataFrame) -> pd.Series:
     names = sorted(labels[treated].unique())
     if len(names) > MANY:
         doses = sorted(dose[treated].dropna().unique())
+        if len(doses) > MANY:
+            doses, dose = [], dose * np.nan
         names = [f"{d:g} µM" for d in doses] + ["perturbed"] * int(dose[treated].isna().any())
         labels = dose.map(lambda d: "perturbed" if np.isnan(d) else f"{d:g} µM")
     labels = labels.where(treated, CONTROL)
@@ -104,6 +108,9 @@ def settings(adata: AnnData, seed: int) -> pd.DataFrame:
     rows = []
     for name, rule in splits.SETTINGS.items():
         given = {"k": FEW_SHOT_K} if "k" in rule.takes else {}
+        if "context" in rule.takes:  # a gene screen is one context; the first is tried
+            treated = adata.obs.loc[~adata.obs["is_control"].astype(bool), "context"].astype(str)
+            given |= {"context": min(treated)} if len(treated) else {}
         try:
             made = splits.split(adata, name, seed, **given)
             rows.append((rule.title, "yes", f"conditions to predict in one split: {len(made.conditions)}"))

@@ -3,17 +3,20 @@
 import inspect
 import shutil
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
-from perturbook.errors import ConfigError, PerturbookError
+from perturbook.errors import ConfigError, DataUnavailable, PerturbookError
 from perturbook.evaluation import read_bundle, score
-from perturbook.evaluation.bundle import MANIFEST, SCORES, TRUTH
-from perturbook.evaluation.manifest import digest, read_manifest
+from perturbook.evaluation.bundle import MANIFEST, SCORES, TRUTH, read_truth, write_truth
+from perturbook.evaluation.manifest import digest, read_manifest, write_manifest
 from perturbook.evaluation.score import from_csv, wide
+from perturbook.evaluation.withheld import must_withhold, withheld, withhold
 from perturbook.models import MODELS
 from perturbook.pages.plan import folder
+from perturbook.pages.study import design_of, truth_of
 from perturbook.pages.table import ROOT, Page, in_tier
 from perturbook.pages.table import page as page_of
 from perturbook.source import source_hash
@@ -52,6 +55,10 @@ def update() -> Iterator[Path]:
         with whole_folder(to) as making:
             for path in _kept(page, made):
                 shutil.copy(path, making)
+            if (making / TRUTH).is_file() and must_withhold(truth := read_truth(making)):
+                write_truth(withhold(truth), making / TRUTH)
+                about = read_manifest(making / MANIFEST)
+                write_manifest({**about, "files": {**about["files"], **digest(making)}}, making / MANIFEST)
         yield to
 
 
@@ -67,8 +74,11 @@ def check() -> Iterator[str]:
         raise PerturbookError(f"There is no deposit in {RESULTS}.")
     for place in places:
         models = _check_files(place)
-        rows = _check_scores(place)
-        yield f"{place.parent.name}: {rows} rows of {models} models and the duplicate agree"
+        try:
+            rows = _check_scores(place)
+            yield f"{place.parent.name}: {rows} rows of {models} models and the duplicate agree"
+        except DataUnavailable:
+            yield f"{place.parent.name}: not scored again, because its measurements are not deposited and its data are not here"
 
 
 def _check_files(place: Path) -> int:
@@ -95,8 +105,14 @@ def _check_files(place: Path) -> int:
 
 
 def _check_scores(place: Path) -> int:
-    """Compare the stored scores of the deposited models with new ones; returns the number of rows."""
-    again, path = wide(score(read_bundle(place))), place / SCORES
+    """Compare the stored scores of the deposited models with new ones; returns the number of rows.
+
+    Where the measurements are withheld, they are made again from the data, which must be at hand.
+    """
+    bundle, path = read_bundle(place), place / SCORES
+    if withheld(bundle.truth):
+        bundle = replace(bundle, truth=truth_of(design_of(page_of(place.parent.name))))
+    again = wide(score(bundle))
     if not path.is_file():
         raise PerturbookError(f"{path} does not exist.")
     stored = from_csv(path)

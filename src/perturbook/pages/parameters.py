@@ -11,7 +11,7 @@ import yaml
 from perturbook.errors import ConfigError
 from perturbook.pages.table import ROOT
 
-KINDS = {"int": int, "float": (int, float), "str": str, "bool": bool, "list[str]": list}
+KINDS = {"int": int, "float": (int, float), "str": str, "bool": bool, "list[str]": list, "list[int]": list}
 
 
 @dataclass(frozen=True)
@@ -64,10 +64,10 @@ def _parameter(notebook: str, line: str) -> Parameter:
 
 
 def _is(kind: str, value: Any) -> bool:
-    """Whether a value is of a kind: a whole number is a float too, True is no number, a list holds texts only."""
+    """Whether a value is of a kind: a whole number is a float too, True is no number, a list holds one kind only."""
     if isinstance(value, bool) or not isinstance(value, KINDS[kind]):
         return kind == "bool" and isinstance(value, bool)
-    return kind != "list[str]" or all(isinstance(one, str) for one in value)
+    return not kind.startswith("list") or all(_is(kind[5:-1], one) for one in value)
 
 
 def check(notebook: str, given: Mapping[str, Any]) -> dict[str, Any]:

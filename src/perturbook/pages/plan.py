@@ -10,7 +10,6 @@ from typing import Any
 import nbformat
 
 from perturbook import data, splits
-from perturbook.data.cache import file_sha256
 from perturbook.evaluation import METRICS
 from perturbook.models import MODELS
 from perturbook.pages import parameters
@@ -68,9 +67,11 @@ def data_states(page: Page, values: dict[str, Any]) -> dict[str, str]:
         ConfigError: the parameter `data` names neither a data set nor a file.
     """
     own = values.get("data", "")
-    if own not in data.DATASETS and Path(own).is_file():
-        return {own: file_sha256(Path(own))}
-    names = (_words(page, values) & set(data.DATASETS)) | ({own} - {""})
+    if own not in data.DATASETS and Path(own).exists() and own:
+        return {Path(own).name: data.own_sha256(own)}
+    words = _words(page, values)
+    needed = {name for model in words & set(MODELS) for name in getattr(MODELS[model], "needs", ())}
+    names = (words & set(data.DATASETS)) | needed | ({own} - {""})
     return {name: data.checksum(name) if data.available(name) else "absent" for name in sorted(names)}
 
 
@@ -78,7 +79,7 @@ def _sources(page: Page, values: dict[str, Any]) -> list[Path]:
     """Notebook, runner, the notebook's imports followed through the package, and the registry entries it names."""
     words = _words(page, values)
     named = [MODELS[name] for name in words & set(MODELS)]
-    settings = [values["setting"]] if page.scored else splits.SETTINGS  # other pages speak of all of them
+    settings = [values["setting"]] if page.studied else splits.SETTINGS  # other pages speak of all of them
     named += [splits.SETTINGS[name].draw for name in settings]
     named += [data.DATASETS[name].prepare for name in words & set(data.DATASETS)]
     named += [metric.compute for metric in METRICS.values()]
@@ -94,7 +95,7 @@ def prepared(name: str, size: str, base: Path) -> Path:
 
 def simulations(planned: list[Step], base: Path) -> dict[Path, tuple[str, str, str]]:
     """Simulated screens that a build needs with their noise-free means: stamp -> (name, size, checksum)."""
-    asked = {(s.given["data"], s.given.get("size", "")) for s in planned if s.page.scored}
+    asked = {(s.given["data"], s.given.get("size", "")) for s in planned if s.page.studied}
     asked = {(name, size) for name, size in asked if name in data.DATASETS and data.DATASETS[name].synthetic}
     return {prepared(name, size, base): (name, size, data.checksum(name)) for name, size in sorted(asked)}
 
@@ -115,12 +116,12 @@ def step(page: Page, given: dict[str, Any], base: Path, siblings: list[Path]) ->
     if "bundles" in known:
         given["bundles"] = (base / "bundles").as_posix()
     values = parameters.check(page.notebook, given)
-    if page.scored:
+    if page.studied:
         Design(**{name: value for name, value in values.items() if name in Design.__dataclass_fields__})
     states = data_states(page, values)
     inputs = [path.relative_to(ROOT).as_posix() for path in _sources(page, values)] + ["constraints.txt"]
     inputs += [path.as_posix() for path in siblings]
-    if page.scored and values["data"] in data.DATASETS and data.DATASETS[values["data"]].synthetic:
+    if page.studied and values["data"] in data.DATASETS and data.DATASETS[values["data"]].synthetic:
         inputs.append(prepared(values["data"], values["size"], base).as_posix())
     deposit = ROOT / "results" / page.id
     if "absent" in states.values():

@@ -3,23 +3,30 @@
 import pandas as pd
 from IPython.display import HTML, Markdown
 
-from perturbook.evaluation import CEILING, METRICS, compare, highest_dose, summarise
+from perturbook.evaluation import CEILING, METRICS, highest_dose, summarise
+from perturbook.evaluation.comparisons import comparisons
 from perturbook.evaluation.score import FEW
+from perturbook.evaluation.strata import add_strata, strata
+from perturbook.evaluation.withheld import withheld
 from perturbook.pages import frame
 from perturbook.pages.html_table import Markup, items, join, table
 from perturbook.pages.study import Study
 
 MAIN = "pearson_delta_ctrl"
-SHOWN = ["pearson_delta_ctrl", "pearson_delta_centroid", "r2_mean", "r2_mean_deg50", "nir", "var_ratio"]
+SHOWN = [
+    *("pearson_delta_ctrl", "pearson_delta_ctrl_shared", "pearson_delta_centroid"),
+    *("r2_mean", "rmse_mean", "nir", "var_ratio"),
+]
 SHORT = {
-    "pearson_delta_ctrl": "Pearson, control",
+    "pearson_delta_ctrl": "Pearson, split controls",
+    "pearson_delta_ctrl_shared": "Pearson, shared controls",
     "pearson_delta_centroid": "Pearson, centroid",
     "r2_mean": "R²",
-    "r2_mean_deg50": "R², top 50",
+    "rmse_mean": "RMSE",
     "nir": "Retrieval",
     "var_ratio": "Variance ratio",
 }
-COMPARED = ["pearson_delta_ctrl", "r2_mean"]
+COMPARED = ["pearson_delta_ctrl", "rmse_mean"]
 TITLES = {CEILING: "Split-half duplicate"}
 
 
@@ -35,8 +42,8 @@ def roles(study: Study) -> dict[str, str]:
 
 def label(study: Study, method: str, mode: str) -> str:
     """Method as a reader sees it, with its zero-shot mode where modes differ."""
-    modes = {"A": " (mode A)", "B": " (mode B)", "AB": "", "": ""}
-    return titled(study)[method] + modes[mode]
+    words = {"A": " (mode A)", "B": " (mode B)", "AB": "", "": ""}
+    return titled(study)[method] + words.get(mode, f" ({mode})")
 
 
 def in_words(condition: pd.Series) -> str:
@@ -164,32 +171,54 @@ def _every_value(study: Study, scores: pd.DataFrame) -> str:
 
 
 def against_best_floor(study: Study, resamples: int = 10_000) -> HTML:
-    """Paired difference of every predictor to the best floor of each metric in `COMPARED`, with its interval."""
+    """Paired difference of every predictor to the best floor of each metric in `COMPARED`: interval, and q of a signed-rank test."""
     scores, where = headline(study)
+    floors = {metric: best(study, scores, metric, ("floor",)) for metric in COMPARED}
+    floors = {metric: floor for metric, floor in floors.items() if floor is not None}
+    if not floors:
+        return HTML("<p>No floor of this page has a defined score.</p>")
+    against = {metric: floor["method"] for metric, floor in floors.items()}
+    made = comparisons(scores, list(floors), against, n=resamples)
+    made = made[made["n_defined"] > 0]
     rows: dict[str, dict] = {}
-    named = []
-    for metric in COMPARED:
-        floor = best(study, scores, metric, ("floor",))
-        if floor is None:
-            continue
-        column = f"{SHORT[metric]}, minus {label(study, floor['method'], floor['mode'])}"
-        named.append(column)
-        for method, mode in scores[["method", "mode"]].drop_duplicates().itertuples(index=False):
-            if method in (floor["method"], CEILING):
-                continue
-            mine = scores[(scores["method"] == method) & (scores["mode"] == mode)]
-            d = compare(pd.concat([mine, _of(scores, floor)]), metric, method, floor["method"], n=resamples)
-            if d["n_defined"]:
-                name = label(study, method, mode)
-                rows.setdefault(name, {"Predictor": name})[column] = cell(d, 3)
-    filled = [
-        {
-            key: row.get(key, "–" if key.endswith(f"minus {name}") else "undefined")
-            for key in ("Predictor", *named)
-        }
-        for name, row in rows.items()
-    ]
-    return HTML(table(filled, f"Difference to the best floor{where}, paired over conditions"))
+    for _, row in made.iterrows():
+        name = label(study, row["method"], row["mode"])
+        column = _minus(study, row["metric"], floors)
+        mine = rows.setdefault(name, {"Predictor": name})
+        mine[column] = cell(row.rename({"difference": "mean"}), 3)
+        mine[f"q, {SHORT[row['metric']]}"] = number(row["q"])
+    named = [c for m in floors for c in (_minus(study, m, floors), f"q, {SHORT[m]}")]
+    filled = [{key: row.get(key, "–") for key in ("Predictor", *named)} for row in rows.values()]
+    family = int(made["family"].max()) if len(made) else 0
+    note = (
+        f"<p>q is the two-sided Wilcoxon signed-rank test over perturbations, corrected by Benjamini and Hochberg for the {family} "
+        "comparisons of this table; few perturbations cannot give a small one.</p>"
+    )
+    return HTML(table(filled, f"Difference to the best floor{where}, paired over conditions") + note)
+
+
+def _minus(study: Study, metric: str, floors: dict[str, pd.Series]) -> str:
+    return f"{SHORT[metric]}, minus {label(study, floors[metric]['method'], floors[metric]['mode'])}"
+
+
+def strata_table(study: Study, resamples: int = 10_000) -> HTML:
+    """Main score of the best simple predictors and of the duplicate by size of the effect and by number of cells."""
+    truth = study.bundle.truth
+    if withheld(truth) or len(truth.obs) < FEW:
+        return HTML("<p>Too few conditions, or no measurements at hand, to divide this page into strata.</p>")
+    labels = strata(truth)
+    scores = add_strata(study.scores[study.scores["metric"] == MAIN], labels)
+    tops = [best(study, scores, MAIN, (role,)) for role in ("floor", "opponent")]
+    chosen = [(top["method"], top["mode"]) for top in tops if top is not None] + [(CEILING, "")]
+    words = {"effect_tercile": "Effect", "cells_tercile": "Cells measured"}
+    rows = []
+    for stratum, word in words.items():
+        by = summarise(scores, by=[stratum], n=resamples).set_index(["method", "mode", stratum])
+        for level, size in labels[stratum].value_counts(sort=False).items():
+            if size:
+                row = {"Stratum": f"{word}: {level} third", "Conditions": size}
+                rows.append(row | {label(study, *key): cell(by.loc[(*key, level)], 2) for key in chosen})
+    return HTML(table(rows, f"“{METRICS[MAIN].title}” by stratum, all doses"))
 
 
 def audit_table(study: Study) -> HTML:

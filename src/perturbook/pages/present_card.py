@@ -2,6 +2,7 @@
 
 import html
 
+import pandas as pd
 from IPython.display import HTML, Markdown
 
 from perturbook.data.cache import WHEEL
@@ -34,14 +35,33 @@ def glued(card: Card) -> dict[str, int | float | str]:
         "treated": _treated(card),
         "n_checks": len(facts["checks"]),
         "shown": len(card.cells),
-        "deepest": str(medians.idxmax()),
-        "deepest_median": float(medians.max()),
-        "shallowest": str(medians.idxmin()),
-        "shallowest_median": float(medians.min()),
-        "depth_ratio": float(medians.max() / medians.min()),
+        "depth": _depth(medians),
         "carried": int((card.settings["carried"] == "yes").sum()),
         "n_settings": len(card.settings),
     }
+
+
+def _depth(medians: pd.Series) -> str:
+    """How deeply the control cells of each context were read, in a sentence."""
+    if medians.isna().all():
+        return "These profiles are intensities: nothing was counted, and there is no library size."
+    low, high = medians.idxmin(), medians.idxmax()
+    if len(medians) == 1:
+        return f"The median library size of control cells is {medians.iloc[0]:,.0f} counts."
+    return (
+        f"The median library sizes of control cells range from {medians[low]:,.0f} counts ({low}) to {medians[high]:,.0f} "
+        f"({high}), a factor of {medians[high] / medians[low]:.2f}."
+    )
+
+
+def depth_text(card: Card) -> Markdown:
+    """How to read the chart of library sizes, and what it shows."""
+    said = _plain(glued(card)["depth"])
+    if card.depth["median"].isna().all():
+        return Markdown(said)
+    return Markdown(
+        f"The box holds the middle half of the cells, the line the middle 90 %, the tick is the median. {said}"
+    )
 
 
 def _treated(card: Card) -> str:
@@ -106,6 +126,11 @@ def count_table(card: Card) -> HTML:
     return HTML(html_table.table(table.rename_axis("Context").reset_index().to_dict("records"), caption))
 
 
+def unit(card: Card) -> str:
+    """Unit of the values that changes are measured in."""
+    return "log2 intensity" if card.facts["value_kind"] == "log_intensity" else "log1p units"
+
+
 def change_text(card: Card) -> Markdown:
     """What the chart of changes shows, in words and numbers."""
     change = card.change
@@ -132,7 +157,7 @@ def change_text(card: Card) -> Markdown:
 
 def _plain(label: str) -> str:
     """A label inside Markdown, with nothing in it that Markdown or HTML would read."""
-    return "".join(c if c.isalnum() or c == " " else f"&#{ord(c)};" for c in label)
+    return "".join(c if c.isalnum() or c in " .,()" else f"&#{ord(c)};" for c in label)
 
 
 def check_list(card: Card) -> HTML:

@@ -7,19 +7,22 @@ from dataclasses import asdict, dataclass
 from hashlib import sha256
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 from anndata import AnnData
 
 from perturbook import data, evaluation, splits
-from perturbook.data.cache import file_sha256
 from perturbook.errors import ConfigError, DataUnavailable
 from perturbook.evaluation.bundle import MANIFEST, SCORES, Bundle
 from perturbook.evaluation.manifest import manifest
 from perturbook.evaluation.score import to_csv
+from perturbook.evaluation.truth import Truth
+from perturbook.evaluation.withheld import withheld
 from perturbook.models import MODELS
 from perturbook.pages.design import Design
 from perturbook.pages.kept import open_deposit
 from perturbook.pages.predict import predict
+from perturbook.pages.standings import read_scores
 from perturbook.pages.table import ROOT, Page
 from perturbook.source import source_hash
 from perturbook.splits import Split
@@ -89,12 +92,18 @@ def run(design: Design, out: Path) -> Study:
 def _about(design: Design, audits: list[dict]) -> dict:
     """Manifest of a study."""
     registered = design.data in data.DATASETS
-    checksum = data.checksum(design.data) if registered else file_sha256(Path(design.data))
+    used = (
+        {design.data: data.checksum(design.data)}
+        if registered
+        else {Path(design.data).name: data.own_sha256(design.data)}
+    )
+    for name in sorted({name for model in design.models for name in getattr(MODELS[model], "needs", ())}):
+        used[name] = data.checksum(name) if data.available(name) else "absent"
     return manifest(
         ROOT,
         page=design.page,
         parameters=_parameters(design),
-        data={design.data: checksum},
+        data=used,
         model_sources={name: source_hash(Path(inspect.getfile(MODELS[name]))) for name in design.models},
         audits=audits,
     )
@@ -133,11 +142,38 @@ def _open_deposit(design: Design, out: Path, absent: DataUnavailable) -> Study:
     layout = pd.read_csv(out / LAYOUT, keep_default_na=False)
     asked, kept = json.loads(json.dumps(_parameters(design))), bundle.manifest["parameters"]
     differs = tuple(sorted(name for name in asked if asked[name] != kept.get(name)))
-    return Study(bundle, evaluation.score(bundle), out, bundle.manifest["audits"], None, layout, differs)
+    scores = _stored_scores(out) if withheld(bundle.truth) else evaluation.score(bundle)
+    return Study(bundle, scores, out, bundle.manifest["audits"], None, layout, differs)
+
+
+def _stored_scores(out: Path) -> pd.DataFrame:
+    """The scores of a deposit whose measurements are withheld, as they were when it was made."""
+    scores, _ = read_scores(out)
+    undefined = scores["value"].isna()
+    status = undefined.map({True: "undefined", False: "ok"})
+    return scores.assign(
+        status=status, reason=undefined.map({True: "as deposited", False: ""}), within_se=np.nan
+    )
+
+
+def truth_of(design: Design) -> Truth:
+    """Measure the truth of a page anew; raises DataUnavailable where its data cannot be had."""
+    cells = design.load()
+    tested = next(iter(design.splits(cells).values()))
+    return evaluation.build_truth(cells, tested, seed=design.seed, facts=_facts(design, cells))
 
 
 def _parameters(design: Design) -> dict:
-    return {name: value for name, value in asdict(design).items() if name != "page"}
+    """Everything asked for but the page; a reader's own file by its name, because its folder is nobody's business."""
+    named = design.data if design.data in data.DATASETS else Path(design.data).name
+    return {name: value for name, value in asdict(design).items() if name != "page"} | {"data": named}
+
+
+def design_of(page: Page) -> Design:
+    """What a page of the book asks."""
+    return Design(
+        page=page.id, **{k: v for k, v in page.parameters.items() if k in Design.__dataclass_fields__}
+    )
 
 
 def audit_page(page: Page) -> list[dict]:
@@ -147,11 +183,9 @@ def audit_page(page: Page) -> list[dict]:
         LeakError: a model could have seen what it is asked.
         ConfigError: the page has no setting.
     """
-    if not page.scored:
+    if not page.studied:
         raise ConfigError(f"Page {page.id!r} has no split to audit.")
-    design = Design(
-        page=page.id, **{k: v for k, v in page.parameters.items() if k in Design.__dataclass_fields__}
-    )
+    design = design_of(page)
     cells = design.load()
     return [_audit_entry(mode, cells, one) for mode, each in design.splits(cells).items() for one in each]
 

@@ -47,8 +47,13 @@ class Page:
 
     @property
     def scored(self) -> bool:
-        """True where the page makes a bundle."""
+        """True where the page makes a bundle that stands in the leaderboard."""
         return self.notebook == "setting"
+
+    @property
+    def studied(self) -> bool:
+        """True where the page makes a bundle."""
+        return self.notebook in ("setting", "sweep")
 
 
 def _page(row: dict[str, Any]) -> Page:

@@ -18,9 +18,11 @@ K = 4  # support drugs in the examples
 
 
 def examples(cells: AnnData, seed: int) -> dict[str, Split]:
-    """One split per setting, and one per mode where a setting has modes; keys such as "zero_shot_context, mode A"."""
+    """One split per setting of a drug screen, one per mode where it has modes; keys such as "zero_shot_context, mode A"."""
     made = {}
     for name, rule in SETTINGS.items():
+        if rule.of_genes:
+            continue
         given = {"k": K} if "k" in rule.takes else {}
         if "mode" in rule.takes:
             for mode in MODES:

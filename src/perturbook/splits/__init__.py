@@ -9,7 +9,7 @@ from perturbook.errors import ConfigError
 from perturbook.registry import import_files
 from perturbook.splits.audit import AuditReport, audit
 from perturbook.splits.partition import Split
-from perturbook.splits.setting import SETTINGS, Screen
+from perturbook.splits.setting import N_FOLDS, SETTINGS, Screen
 
 import_files(__import__(__name__, fromlist=["_"]))
 
@@ -25,6 +25,7 @@ def split(
     held_out: Any = None,
     mode: str | None = None,
     fold: int | None = None,
+    context: str | None = None,
 ) -> Split:
     """Divide a data set under one setting; the same seed gives the same split whatever the row order.
 
@@ -33,9 +34,11 @@ def split(
         setting: a key of `SETTINGS`.
         seed: seed of every draw.
         k: support size, for `few_shot_context`.
-        held_out: a context, a list of drugs, or a list of `(context, drug)` pairs, as the setting understands it.
+        held_out: a context, a list of drugs, of genes, of doubles, or of `(context, drug)` pairs, as the setting
+            understands it.
         mode: "A" or "B", for `zero_shot_context`.
-        fold: 0 to 4, for `unseen_drug`.
+        fold: 0 to 4, for `unseen_drug` and `unseen_combination`.
+        context: the context a gene setting concerns; may be left out where the treated cells stand in one.
 
     Returns:
         A `Split`. Its `reference` is a random half of the query controls of each context.
@@ -43,17 +46,22 @@ def split(
     Raises:
         ConfigError: unknown setting, an option the setting does not take, or one that the data cannot meet.
 
-    Source: scdca.md section 5; metrics.md section 3.4 for the reference half.
+    Source: scdca.md section 5; perturbedvae.md sections 9 and 14 for the gene settings; metrics.md section 3.4 for the
+    reference half.
     """
     rule = SETTINGS[setting]
     for name, number in {"seed": seed, "k": k, "fold": fold}.items():
         whole = isinstance(number, int | np.integer) and not isinstance(number, bool) and number >= 0
         if number is not None and not whole:
             raise ConfigError(f"{name}={number!r} must be a whole number from 0.")
-    given = {"k": k, "held_out": held_out, "mode": mode, "fold": fold}
+    if fold is not None and fold >= N_FOLDS:
+        raise ConfigError(f"fold={fold} must lie in 0..{N_FOLDS - 1}.")
+    given = {"k": k, "held_out": held_out, "mode": mode, "fold": fold, "context": context}
     given = {name: value for name, value in given.items() if value is not None}
     if unknown := sorted(set(given) - set(rule.takes)):
         raise ConfigError(f"{setting} does not take {unknown}; it takes {list(rule.takes) or 'no option'}.")
+    if rule.of_genes:
+        _refuse_other_kinds(adata, setting)
     screen = Screen.of(adata)
     obs, names = screen.obs, screen.obs.index.to_numpy(str)
     drawn = rule.draw(screen, np.random.default_rng(seed), **given)
@@ -68,6 +76,8 @@ def split(
     conditions = (
         tested.drop_duplicates("key").set_index("key").sort_index()[["context", "perturbation", "dose_um"]]
     )
+    if drawn.strata is not None:
+        conditions["stratum"] = conditions["perturbation"].map(drawn.strata)
     return Split(
         setting=setting,
         seed=seed,
@@ -80,6 +90,15 @@ def split(
         reference=np.intersect1d(names[query], _half_of_each_context(obs[control], seed)),
         conditions=conditions,
     )
+
+
+def _refuse_other_kinds(adata: AnnData, setting: str) -> None:
+    """Raise ConfigError where column `kind` says that no gene is perturbed."""
+    kinds = sorted(adata.obs["kind"].astype(str).unique()) if "kind" in adata.obs else ["CRISPR"]
+    if not any(kind.startswith("CRISPR") for kind in kinds):
+        raise ConfigError(
+            f"{setting} needs genes as perturbations; here they are of kind {', '.join(kinds)}."
+        )
 
 
 def _half_of_each_context(controls, seed: int) -> np.ndarray:

@@ -7,6 +7,8 @@ import numpy as np
 import pandas as pd
 from anndata import AnnData
 
+from perturbook.data.blocks import row_blocks
+from perturbook.data.schema import expression
 from perturbook.errors import LeakError
 from perturbook.splits.partition import Split
 from perturbook.splits.setting import SETTINGS, Screen
@@ -36,18 +38,42 @@ def _refuse(found: Iterable, what: str) -> None:
         )
 
 
-def _same_profiles(adata: AnnData, one: np.ndarray, other: np.ndarray) -> np.ndarray:
-    """Names in `one` whose expression profile, at least 20 genes long, also stands in `other` under another name."""
-    x = adata.layers["lognorm"] if "lognorm" in adata.layers else adata.X
+class _Parts:
+    """Lists of cell names as masks over the cells of a data set, `(cells,)`, made once and compared many times."""
+
+    def __init__(self, names: pd.Index):
+        self.names = names
+        _refuse(names[names.duplicated()], "the data set lists a cell twice")
+
+    def mask(self, cells: Iterable[str], what: str) -> np.ndarray:
+        """Mask of the cells named; refuses names that the data set does not have."""
+        cells = pd.Index(cells, dtype=object)
+        at = self.names.get_indexer(cells)
+        _refuse(cells[at < 0].unique(), f"{what} names cells that the data set does not have")
+        mask = np.zeros(len(self.names), bool)
+        mask[at] = True
+        return mask
+
+    def refuse(self, mask: np.ndarray, what: str) -> None:
+        """Raise LeakError naming the cells of a mask, where there are any."""
+        _refuse(self.names[mask], what)
+
+
+def _same_profiles(adata: AnnData, cells: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """Mask of those of `cells` whose profile, of at least 20 genes, also stands in `others` under another name.
+
+    `cells` and `others` are masks in the order of the rows of `adata`.
+    """
     weights = np.random.default_rng(0).standard_normal((adata.n_vars, 2))
-    print_ = np.asarray(x.astype(np.float64) @ weights).round(8)  # sums may differ in the last bits
-    long_enough = np.asarray((x != 0).sum(axis=1)).ravel() >= 20
-    rows, others = adata.obs_names.get_indexer(one), adata.obs_names.get_indexer(other)
-    shared = set(map(tuple, print_[others[long_enough[others]]]))
-    return np.array(
-        [n for n, r in zip(one, rows, strict=True) if long_enough[r] and tuple(print_[r]) in shared],
-        dtype=str,
-    )
+    print_, long_enough = np.empty(adata.n_obs, complex), np.empty(adata.n_obs, bool)
+    for rows, values in row_blocks(expression(adata)):
+        sums = np.asarray(values.astype(np.float64) @ weights).round(8)  # they may differ in the last bits
+        print_[rows] = sums[:, 0] + 1j * sums[:, 1]
+        long_enough[rows] = np.asarray((values != 0).sum(axis=1)).ravel() >= 20
+    cells = cells & long_enough
+    found = np.zeros(adata.n_obs, bool)
+    found[cells] = np.isin(print_[cells], print_[others & long_enough])
+    return found
 
 
 def audit(adata: AnnData, split: Split, fitted: Mapping[str, Iterable[str]] | None = None) -> AuditReport:
@@ -68,50 +94,49 @@ def audit(adata: AnnData, split: Split, fitted: Mapping[str, Iterable[str]] | No
     Source: style.md habit 1 and scdca.md section 5; comparison of profiles is our choice.
     """
     rule, screen = SETTINGS[split.setting], Screen.of(adata)
-    obs = screen.obs
-    parts = {
-        part: np.asarray(getattr(split, part), dtype=str)
-        for part in ("train", "valid", "test", "query", "reference")
-    }
+    obs, cells = screen.obs, _Parts(screen.obs.index)
+    listed = {part: getattr(split, part) for part in ("train", "valid", "test", "query", "reference")}
+    parts = {part: cells.mask(names, part) for part, names in listed.items()}
+    for part, names in listed.items():
+        _refuse(pd.Index(names)[pd.Index(names).duplicated()], f"{part} lists a cell twice")
+    used = {name: list(names) for name, names in (fitted or {}).items()}
     seen = {"training": parts["train"], "validation": parts["valid"]}
-    seen |= {f"fitted {name}": np.asarray(list(cells), dtype=str) for name, cells in (fitted or {}).items()}
-    for name, cells in {"the data set": obs.index, **parts, **seen}.items():
-        _refuse(set(cells) - set(obs.index), f"{name} names cells that the data set does not have")
-    for name, cells in {"the data set": obs.index, **parts}.items():
-        _refuse(pd.Index(cells)[pd.Index(cells).duplicated()], f"{name} lists a cell twice")
+    seen |= {f"fitted {name}": cells.mask(names, f"fitted {name}") for name, names in used.items()}
 
-    forbidden = set(obs.index[rule.forbidden(screen, split)])
-    treated, test = set(obs.index[screen.treated]), set(parts["test"])
-    _refuse(set(parts["train"]) & set(parts["valid"]), "Cells in training and in validation")
-    _refuse(test - treated, "Control cells in the test")
-    for name, cells in seen.items():
-        _refuse(set(cells) & test, f"Test cells in {name}")
-        _refuse(set(cells) & forbidden, f"Cells of held-out labels in {name} ({split.setting})")
-    _refuse(set(parts["query"]) & treated, "Treated cells in the inference input")
-    asked = set(obs.index[obs["context"].isin(split.conditions["context"])])
-    _refuse(set(parts["query"]) - asked, "Inference input from a context that is not asked about")
-    _refuse(
-        set(parts["reference"]) - (asked - treated),
+    forbidden, treated, test = rule.forbidden(screen, split), screen.treated, parts["test"]
+    cells.refuse(parts["train"] & parts["valid"], "Cells in training and in validation")
+    cells.refuse(test & ~treated, "Control cells in the test")
+    for name, mask in seen.items():
+        cells.refuse(mask & test, f"Test cells in {name}")
+        cells.refuse(mask & forbidden, f"Cells of held-out labels in {name} ({split.setting})")
+    cells.refuse(parts["query"] & treated, "Treated cells in the inference input")
+    asked = obs["context"].isin(split.conditions["context"]).to_numpy()
+    cells.refuse(parts["query"] & ~asked, "Inference input from a context that is not asked about")
+    cells.refuse(
+        parts["reference"] & (treated | ~asked),
         "Reference cells that are not controls of a context asked about",
     )
     _refuse(
-        set(obs.loc[parts["test"], "key"]) ^ set(split.conditions.index),
+        set(obs["key"][test].unique()) ^ set(split.conditions.index),
         "Conditions asked about and tested differ",
     )
-    used = np.unique(np.concatenate(list(seen.values())))
-    learned = obs.loc[np.intersect1d(used, sorted(treated))]
+    anything = np.logical_or.reduce(list(seen.values()))
+    learned = obs[anything & treated]
     if not rule.shares_conditions(split):
-        _refuse(set(learned["key"]) & set(split.conditions.index), "Conditions in training and in test")
+        _refuse(
+            set(learned["key"].unique()) & set(split.conditions.index), "Conditions in training and in test"
+        )
     if "k" in split.options:
-        _refuse_large_support(learned[learned.index.isin(asked)], split.options)
+        _refuse_large_support(obs[anything & treated & asked], split.options)
     if split.blinded:
-        _refuse(set(parts["reference"]) & {*used, *parts["query"]}, "Reference controls shown to a model")
-    _refuse(
-        _same_profiles(adata, parts["test"], np.union1d(used, parts["query"])),
-        "Test cells that a model sees under another name",
-    )
-    checks = _sentences(split, {name: len(cells) for name, cells in seen.items()}, len(forbidden))
-    counts = {name: len(cells) for name, cells in parts.items()} | {"conditions": len(split.conditions)}
+        cells.refuse(parts["reference"] & (anything | parts["query"]), "Reference controls shown to a model")
+    row = cells.names.get_indexer(adata.obs_names)  # from the order of the screen to that of the rows
+    copies = _same_profiles(adata, test[row], (anything | parts["query"])[row])
+    _refuse(adata.obs_names[copies], "Test cells that a model sees under another name")
+    counts = {name: len(names) for name, names in listed.items()} | {"conditions": len(split.conditions)}
+    n_seen = {"training": counts["train"], "validation": counts["valid"]}
+    n_seen |= {f"fitted {name}": len(names) for name, names in used.items()}
+    checks = _sentences(split, n_seen, int(np.count_nonzero(forbidden)))
     return AuditReport(split.setting, counts, checks)
 
 

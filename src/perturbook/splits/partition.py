@@ -21,7 +21,7 @@ class Split:
     options: dict[str, Any]
     """What was asked for and what was drawn: k, mode, fold, support, ..."""
     held_out: tuple[str, ...]
-    """Labels held out: a context, drugs, or "context | perturbation" pairs."""
+    """Labels held out: a context, drugs, genes, doubles, or "context | perturbation" pairs."""
     train: np.ndarray
     """obs names a model learns from, controls included."""
     valid: np.ndarray
@@ -33,7 +33,8 @@ class Split:
     reference: np.ndarray
     """Half of `query`, kept as the reference of the truth where truth and prediction must not share controls."""
     conditions: pd.DataFrame = field(repr=False)
-    """Conditions to predict; index condition key, columns context, perturbation, dose_um."""
+    """Conditions to predict; index condition key, columns context, perturbation, dose_um; the settings of gene pairs
+    add stratum: how many of the genes training has seen, such as "seen 1"."""
     blinded: bool = False
     """True where `reference` has been taken out of `train`, `valid` and `query`."""
 

@@ -1,10 +1,30 @@
 """`random_cells`: new cells of conditions that training has seen. The easiest question, and not the one users have."""
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from perturbook.splits.setting import Drawn, Screen, setting
 
 TEST_SHARE, VALID_SHARE = 0.2, 0.1  # our choice
+
+
+def draw_cells(
+    screen: Screen,
+    among: np.ndarray,
+    rng: np.random.Generator,
+    shares: Sequence[float],
+    most: int | None = None,
+) -> np.ndarray:
+    """Draw from every condition of the cells `among` a share for each part, at most `most` cells; `(parts, cells)`."""
+    drawn = np.zeros((len(shares), len(screen.obs)), bool)
+    where = np.flatnonzero(among)
+    for _, rows in sorted(screen.obs.iloc[where].groupby("key").indices.items()):
+        left = where[rng.permutation(rows)]
+        for part, share in zip(drawn, shares, strict=True):
+            n = min(round(share * len(rows)), most or len(rows))
+            part[left[:n]], left = True, left[n:]
+    return drawn
 
 
 @setting(
@@ -20,11 +40,5 @@ def draw(screen: Screen, rng: np.random.Generator) -> Drawn:
 
     Source: our choice; the usual first split of the literature.
     """
-    test, valid = np.zeros((2, len(screen.obs)), bool)
-    where = np.flatnonzero(screen.treated)
-    for _, rows in sorted(screen.obs.iloc[where].groupby("key").indices.items()):
-        shuffled = where[rng.permutation(rows)]
-        n_test, n_valid = round(TEST_SHARE * len(rows)), round(VALID_SHARE * len(rows))
-        test[shuffled[:n_test]] = True
-        valid[shuffled[n_test : n_test + n_valid]] = True
+    test, valid = draw_cells(screen, screen.treated, rng, (TEST_SHARE, VALID_SHARE))
     return Drawn(test, valid, np.zeros_like(test), (), {})

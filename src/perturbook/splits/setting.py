@@ -13,6 +13,8 @@ from perturbook.errors import ConfigError
 from perturbook.registry import Registry
 from perturbook.splits.partition import Split
 
+N_FOLDS = 5  # scdca.md section 5, folds over drugs; over pairs too, our choice
+
 
 def structures(table: pd.DataFrame) -> pd.Series:
     """Identity of each molecule of a perturbation table by name: the first InChIKey block of its parent.
@@ -81,6 +83,8 @@ class Drawn:
     """Labels held out."""
     options: dict
     """What was drawn, for the record."""
+    strata: dict[str, str] | None = None
+    """Stratum of each tested perturbation, such as "seen 1"; None where a setting has none."""
 
 
 @dataclass(frozen=True)
@@ -94,13 +98,15 @@ class Setting:
     question: str
     """The question a reader asks of it."""
     takes: tuple[str, ...]
-    """Options of `split` it understands: k, held_out, mode, fold."""
+    """Options of `split` it understands: k, held_out, mode, fold, context."""
     draw: Callable[..., Drawn]
     """`draw(screen, rng, **options) -> Drawn`."""
     forbidden: Callable[[Screen, Split], np.ndarray]
     """Cells that nothing fitted may contain, told from the labels alone and not from how the split was drawn."""
     shares_conditions: Callable[[Split], bool] = lambda split: False
     """True where training and test hold different cells of one condition by definition."""
+    of_genes: bool = False
+    """True where the perturbations must be genes; such a setting takes `context` and concerns one context at a time."""
 
 
 SETTINGS: Registry = Registry("setting")

@@ -92,7 +92,8 @@ def draw_few_shot(
 ) -> Drawn:
     """Hold out the treated cells of one context except `k` support drugs, or `k` support cells of a single drug.
 
-    Supports of one seed are nested: the support of a smaller `k` is part of that of a larger one. Names of one parent
+    Supports of one seed are nested: the support of a smaller `k` is part of that of a larger one, so that what is tested
+    at the largest `k` of a sweep is tested at all of them, `k` = 0 (zero-shot, mode A) included. Names of one parent
     structure are one drug. The validation context keeps a support of its own, fewer than `k` where it has no more.
 
     Args:

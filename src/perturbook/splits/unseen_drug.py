@@ -4,9 +4,7 @@ import numpy as np
 
 from perturbook.errors import ConfigError
 from perturbook.splits.partition import Split
-from perturbook.splits.setting import Drawn, Screen, setting
-
-N_FOLDS = 5  # scdca.md section 5
+from perturbook.splits.setting import N_FOLDS, Drawn, Screen, setting
 
 
 def forbidden(screen: Screen, split: Split) -> np.ndarray:
@@ -35,13 +33,11 @@ def draw(
         held_out: drug names instead of a fold; other names of their structures go with them.
 
     Raises:
-        ConfigError: `fold` is out of range, a named drug does not exist, or there are fewer structures than folds.
+        ConfigError: a named drug does not exist, or there are fewer structures than folds.
 
     Source: scdca.md section 5; validation by the next fold is our choice.
     """
     structures = screen.levels("structure")
-    if not 0 <= fold < N_FOLDS:
-        raise ConfigError(f"fold={fold} must lie in 0..{N_FOLDS - 1}.")
     if len(structures) < N_FOLDS:
         raise ConfigError(
             f"unseen_drug needs at least {N_FOLDS} drugs of different structure; this data set has {len(structures)}."

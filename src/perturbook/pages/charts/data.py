@@ -66,6 +66,8 @@ def depth_chart(depth: pd.DataFrame) -> alt.LayerChart:
 
 def map_chart(cells: pd.DataFrame) -> alt.Chart:
     """Draw the map of `cell_map.cell_map`; a menu colours it by context, condition or library size."""
+    counted = bool(cells["n_counts"].notna().all())
+    cells = cells.fillna({"n_counts": 0})
     edges = np.unique(np.quantile(cells["n_counts"], np.linspace(0, 1, CLASSES + 1)))
     ends = list(zip(edges, edges[1:], strict=False)) or [(edges[0], edges[0])]
     names = [f"{i}: {low:,.0f} to {high:,.0f} counts" for i, (low, high) in enumerate(ends, 1)]
@@ -73,6 +75,8 @@ def map_chart(cells: pd.DataFrame) -> alt.Chart:
     menu = {"context": "Context", "group": "Condition", "depth": "Library size"}
     if cells["group"].nunique() == 1:
         del menu["group"]
+    if not counted:  # intensities have no library size
+        del menu["depth"]
     pick = alt.param(
         name="colour",
         value="context",
@@ -94,7 +98,8 @@ def map_chart(cells: pd.DataFrame) -> alt.Chart:
             y=alt.Y("y:Q", title="UMAP 2 (no unit)", scale=alt.Scale(zero=False)),
             color=alt.Color("shown:N", scale=alt.Scale(range=hues), **look),
             shape=alt.Shape("shown:N", scale=alt.Scale(range=SHAPES), **look),
-            tooltip=["context", "group", alt.Tooltip("n_counts:Q", title="counts per cell", format=",.0f")],
+            tooltip=["context", "group"]
+            + [alt.Tooltip("n_counts:Q", title="counts per cell", format=",.0f")] * counted,
         )
         .add_params(pick)
         .properties(
@@ -106,9 +111,14 @@ def map_chart(cells: pd.DataFrame) -> alt.Chart:
     )
 
 
-def change_chart(change: pd.DataFrame) -> alt.Chart:
-    """Draw the size of the measured change of `card_tables.change` by dose, or by context where doses do not vary."""
-    unit = "Change (RMS, log1p units)"
+def change_chart(change: pd.DataFrame, unit: str = "log1p units") -> alt.Chart:
+    """Draw the size of the measured change of `card_tables.change` by dose, or by context where doses do not vary.
+
+    Args:
+        change: the table.
+        unit: unit of the values.
+    """
+    unit = f"Change (RMS, {unit})"
     if change["dose_um"].nunique() > 1:
         noise = change.groupby("dose_um", as_index=False)["expected"].mean()
         rows = pd.concat(

@@ -3,10 +3,12 @@
 import altair as alt
 import numpy as np
 import pandas as pd
+from IPython.display import Markdown
 
 from perturbook.evaluation import CEILING, METRICS, summarise
 from perturbook.evaluation.metric import view
 from perturbook.evaluation.score import FEW
+from perturbook.evaluation.withheld import withheld
 from perturbook.pages.charts.split import split_grid
 from perturbook.pages.palette import CATEGORY, ROLE, ROLE_SHAPE
 from perturbook.pages.present import MAIN, headline, in_words, label, roles
@@ -189,8 +191,13 @@ def _compared(study: Study) -> list[str]:
     return ["mean_train", *best, "oracle"]
 
 
-def change_chart(study: Study) -> alt.LayerChart:
+def change_chart(study: Study) -> alt.LayerChart | Markdown:
     """Predicted against observed change of the most changed genes, for the condition the reader picks."""
+    if withheld(study.bundle.truth):
+        return Markdown(
+            "The measured profiles of this page are not deposited with the project: build it with its data to see this chart."
+        )
+    unit = study.bundle.truth.facts["scale"]
     table = change_table(study)
     conditions, predictors = list(dict.fromkeys(table["condition"])), list(dict.fromkeys(table["predictor"]))
     strongest = (table["observed"] ** 2).groupby(table["condition"]).mean().idxmax()
@@ -204,8 +211,8 @@ def change_chart(study: Study) -> alt.LayerChart:
         alt.Chart(table)
         .mark_point(size=55, filled=True, opacity=0.8)
         .encode(
-            x=alt.X("observed:Q", title="Observed change (log1p of counts per 10k)"),
-            y=alt.Y("predicted:Q", title="Predicted change (log1p of counts per 10k)"),
+            x=alt.X("observed:Q", title=f"Observed change ({unit})"),
+            y=alt.Y("predicted:Q", title=f"Predicted change ({unit})"),
             color=alt.Color("predictor:N", scale=alt.Scale(domain=predictors, range=CATEGORY), **look),
             shape=alt.Shape("predictor:N", scale=alt.Scale(domain=predictors), **look),
             tooltip=[
