@@ -1,4 +1,7 @@
-"""A bundle small enough to score by hand: contexts a and b, three genes, conditions a|x|1, a|y|1 and b|x|1."""
+"""A bundle small enough to score by hand: contexts a and b, three genes, conditions a|x|1, a|y|1 and b|x|1.
+
+In context a the other condition is the rest that weights are told from; context b has none.
+"""
 
 from dataclasses import replace
 
@@ -11,6 +14,7 @@ KEYS = ["a|x|1", "a|y|1", "b|x|1"]
 GENES = ["G0", "G1", "G2"]
 MEAN = np.array([[2.0, 2, 5], [0, 1, 0], [1, 1, 6]])
 CONTROL = np.array([[1.0, 2, 3], [0, 1, 5]])
+DIFFERENT = np.array([[1, 0, 1], [1, 1, 1], [0, 0, 0]], np.int8)
 PREDICTED = np.array([[3.0, 2, 4], [2, 2, 5], [0, 1, 5]])
 
 
@@ -34,6 +38,7 @@ def truth(n_cells=(5, 6, 7)):
             "dose_um": 1.0,
             "fold": 0,
             "n_cells": n_cells,
+            "kind": "drug",
         },
         index=pd.Index(KEYS, name="condition"),
     )
@@ -43,11 +48,14 @@ def truth(n_cells=(5, 6, 7)):
         mean=MEAN,
         variance=np.array([[1.0, 2, 3]] * n),
         halves=halves,
-        deg={source: np.tile([2, 0, 1], (n, 1)) for source in ("split_half", "test_truth")},
+        q=np.tile([0.0, 0.25, 1.0], (n, 1)),
+        significant={name: DIFFERENT for name in ("all", "a", "b")},
+        deg={source: np.tile([2, 0, 1], (n, 1)) for source in ("split_half", "test_truth", "train_visible")},
         coordinates=np.array([[[0.0], [2.0]]] * n),
         pca_mean=np.zeros(3),
         loadings=np.array([[1.0], [0.0], [0.0]]),
         controls=controls,
+        others={"n": np.zeros(2, int), "mean": np.full((2, 3), np.nan), "variance": np.full((2, 3), np.nan)},
         contexts=np.array(["a", "b"]),
         centroid=np.ones((1, 3)),
         facts={"page": "by-hand", "setting": "none", "seed": 0, "scale": "log1p", "panel_hash": "0" * 64},
@@ -65,7 +73,7 @@ def of_cells(**changes):
         variance=np.ones((3, 3)),
         n_cells=np.array([4, 4, 4]),
         coordinates=np.array([[[1.0], [3.0]]] * 3),
-        deg=np.tile([2, 1, 0], (3, 1)),
+        significant=np.array([[0, 1, 1], [1, 0, 0], [1, 1, 0]], np.int8),
     )
     return replace(predicted, **changes)
 

@@ -17,6 +17,7 @@ from perturbook.errors import InputError, PerturbookError
 from perturbook.evaluation import Predicted, build_truth, read_bundle, write_bundle
 from perturbook.evaluation import bundle as files
 from perturbook.evaluation.manifest import digest
+from perturbook.evaluation.storage import open_file
 from perturbook.splits import split
 
 
@@ -45,10 +46,10 @@ def test_what_is_written_is_read(written):
     again = read_bundle(written)
     for name in ("genes", "mean", "variance", "halves", "coordinates", "pca_mean", "loadings", "centroid"):
         np.testing.assert_array_equal(getattr(again.truth, name), getattr(truth(), name), err_msg=name)
-    for part in ("deg", "controls"):
+    for part in ("deg", "controls", "significant", "others"):
         mine, theirs = getattr(again.truth, part), getattr(truth(), part)
         assert set(mine) == set(theirs)
-        assert all(np.array_equal(mine[name], theirs[name]) for name in theirs)
+        assert all(np.array_equal(mine[name], theirs[name], equal_nan=True) for name in theirs)
     pd.testing.assert_frame_equal(again.truth.obs, truth().obs)
     assert (list(again.truth.contexts), again.truth.facts) == (["a", "b"], truth().facts)
     same_predicted(again.predictions[0], of_cells())
@@ -112,18 +113,17 @@ def test_no_array_of_a_real_bundle_has_the_cells_of_the_data_as_an_axis(kang, tm
         assert not counts & set(getattr(array, "shape", None) or ()), name
     assert found["layers/mean"].shape == (n, genes)
     assert found["obsm/coordinates"].shape == (n, 200, 50)  # no gene axis: a cell cannot be read from these
-    assert found["obsm/halves"].shape == (n, 20, genes)
+    assert found["obsm/halves"].shape == (n, genes, 19) and found["layers/half_a"].shape == (n, genes)
 
 
 def test_a_write_that_fails_leaves_the_folder_of_before_and_nothing_beside_it(written, monkeypatch):
-    before, real = digest(written), files._write
+    before, real = digest(written), files.write_prediction
 
-    def breaks(path, adata):
-        real(path, adata)
-        if path.name == "cells.h5ad":
-            raise OSError("disk full")
+    def breaks(truth, model, path):
+        real(truth, model, path)
+        raise OSError("disk full")
 
-    monkeypatch.setattr(files, "_write", breaks)
+    monkeypatch.setattr(files, "write_prediction", breaks)
     with pytest.raises(OSError, match="disk full"):
         write_bundle(bundle(of_cells(mean=PREDICTED + 1)), written)
     assert digest(written) == before
@@ -133,14 +133,14 @@ def test_a_write_that_fails_leaves_the_folder_of_before_and_nothing_beside_it(wr
 def test_a_killed_write_leaves_no_folder_under_the_final_name_and_the_next_write_succeeds(
     tmp_path, monkeypatch
 ):
-    real = files._write
+    real = files.write_truth
 
-    def killed(path, adata):
-        real(path, adata)
+    def killed(truth, path):
+        real(truth, path)
         os.kill(os.getpid(), signal.SIGKILL)
 
     if (child := os.fork()) == 0:
-        monkeypatch.setattr(files, "_write", killed)
+        monkeypatch.setattr(files, "write_truth", killed)
         write_bundle(bundle(), tmp_path / "b")
         os._exit(0)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGKILL
@@ -149,10 +149,18 @@ def test_a_killed_write_leaves_no_folder_under_the_final_name_and_the_next_write
 
 
 @pytest.mark.parametrize(
-    "predictions", [(of_cells(), of_cells()), (of_cells(name="half_duplicate"),)], ids=["twice", "ceiling"]
+    "predictions",
+    [
+        (of_cells(), of_cells()),
+        (of_cells(name="half_duplicate"),),
+        (of_cells(name="interpolated_duplicate"),),
+    ],
+    ids=["twice", "ceiling", "second ceiling"],
 )
 def test_predictions_whose_scores_could_not_be_told_apart_are_refused(predictions):
-    with pytest.raises(InputError, match="Two predictions are called '(cells|half_duplicate)'; rename"):
+    with pytest.raises(
+        InputError, match="Two predictions are called '(cells|half_duplicate|interpolated_duplicate)'; rename"
+    ):
         bundle(*predictions)
 
 
@@ -163,6 +171,9 @@ def test_predictions_whose_scores_could_not_be_told_apart_are_refused(prediction
         "layers/variance",
         "obsm/halves",
         "obsm/deg_split_half",
+        "layers/q",
+        "layers/significant_a",
+        "uns/others",
         "obsm/coordinates",
         "varm/loadings",
         "varm/centroid",
@@ -192,16 +203,17 @@ def test_a_bundle_made_by_hand_needs_no_manifest(written):
     assert read_bundle(written).manifest == {}
 
 
-def test_arrays_come_back_in_the_order_of_the_truth_with_gene_lists_in_its_positions(written):
+def test_arrays_come_back_in_the_order_of_the_truth(written):
     path = written / "cells.h5ad"
-    adata = files._open(path)[KEYS[::-1], ["G2", "G0", "G1"]].copy()
-    adata.obsm["deg"] = np.tile([0, 2, 1], (3, 1))  # still G2, G1, G0, in the file's new order of genes
+    adata = open_file(path, "")[KEYS[::-1], ["G2", "G0", "G1"]].copy()
     adata.write_h5ad(path)
     same_predicted(read_bundle(written).predictions[0], of_cells())
 
 
 def test_a_model_without_generated_cells_writes_means_alone(tmp_path):
-    means = replace(of_cells(), variance=None, n_cells=None, coordinates=None, deg=None, mean_split=None)
+    means = replace(
+        of_cells(), variance=None, n_cells=None, coordinates=None, significant=None, mean_split=None
+    )
     folder = write_bundle(bundle(means), tmp_path / "b")
     same_predicted(read_bundle(folder).predictions[0], means)
     assert not any("obsm/" in name for name in datasets(folder / "cells.h5ad"))

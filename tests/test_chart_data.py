@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from perturbook.pages.charts import data as charts
-from perturbook.pages.charts.split import split_grid
+from perturbook.pages.charts.split import MARKS, pair_grid, split_grid
 
 EVIL = "<img src=x onerror=alert(1)>"
 QUANTILES = dict(zip(["p5", "q1", "median", "q3", "p95"], [100.0, 200.0, 300.0, 400.0, 900.0], strict=True))
@@ -31,6 +31,14 @@ LAYOUT = pd.DataFrame(
     [(EVIL, d, p, 20, "") for d, p in (("control", "training"), ("Aspirin", "test"))],
     columns=["context", "perturbation", "part", "cells", "fold"],
 )
+BOARD = pd.DataFrame(
+    [
+        ("seen_single", "A", "A", "training and test"),
+        ("gears", "A", "A", "training"),
+        ("gears", "A", EVIL, "test"),
+    ],
+    columns=["setting", "first", "second", "part"],
+).assign(condition="A", training=1, validation=0, test=1, seen="1 of 1")
 CHARTS = {
     "depth": lambda: charts.depth_chart(DEPTH),
     "map": lambda: charts.map_chart(CELLS),
@@ -39,6 +47,9 @@ CHARTS = {
     "split": lambda: split_grid(
         LAYOUT, "Which cells are used for what: one square per perturbation and context."
     ),
+    "pairs": lambda: pair_grid(
+        BOARD, "Which conditions are used for what: one mark per gene and per pair of genes."
+    ),
 }
 UNITS = {
     "depth": "Counts per cell",
@@ -46,6 +57,7 @@ UNITS = {
     "change by dose": "µM",
     "change by context": "log1p",
     "split": "Perturbation",
+    "pairs": "gene",
 }
 
 
@@ -129,3 +141,20 @@ def test_one_split_has_no_menu_and_control_stands_first():
     assert "params" not in spec and spec["encoding"]["x"]["sort"] == ["control", "Aspirin"]
     several = pd.concat([LAYOUT.assign(fold="B"), LAYOUT.assign(fold="NK")])
     assert split_grid(several, "Two splits.").to_dict()["params"][0]["bind"]["options"] == ["B", "NK"]
+
+
+def test_the_menu_of_genes_picks_the_setting_and_all_genes_stand_on_both_axes():
+    spec = pair_grid(BOARD, "Pairs of genes.").to_dict()
+    assert spec["params"][0]["bind"]["options"] == ["seen_single", "gears"]
+    for axis in "xy":
+        assert spec["encoding"][axis]["scale"]["domain"] == [EVIL, "A"]
+    assert spec["height"] == 24 * 2
+
+
+def test_parts_of_genes_are_told_apart_by_shape_and_by_colour_alike():
+    encoding = pair_grid(BOARD, "Pairs of genes.").to_dict()["encoding"]
+    for channel, at in (("shape", 0), ("color", 1)):
+        scale = encoding[channel]["scale"]
+        assert scale["domain"] == ["training", "training and test", "test"]
+        assert scale["range"] == [MARKS[part][at] for part in scale["domain"]]
+        assert len({mark[at] for mark in MARKS.values()}) == len(MARKS)

@@ -66,13 +66,13 @@ def rewrite(path, change):
 
 
 def test_an_untouched_deposit_agrees_and_says_on_how_many_rows(place):
-    assert list(deposit.check()) == ["by-hand: 9 rows of 1 models and the duplicate agree"]
+    assert list(deposit.check()) == ["by-hand: 12 rows of 1 models and the duplicate agree"]
 
 
 def test_one_changed_score_is_named_with_both_values(place):
     path = place / "scores.csv"
     path.write_text(path.read_text().replace("0.66666667", "0.66666767"))
-    message = refused(r"1 scores differ, first r2_mean of \('cells', '', 'a\|x\|1'\)")
+    message = refused(r"2 scores differ, first r2_mean of \('cells', '', 'a\|x\|1'\)")
     assert "stored 0.66666767, now 0.6666666667" in message and str(path) in message
 
 

@@ -5,7 +5,7 @@ import pytest
 from scipy.stats import ttest_ind
 
 from perturbook.errors import InputError
-from perturbook.evaluation.differential import top_genes, welch_t
+from perturbook.evaluation.differential import top_genes, welch_p, welch_t
 
 
 def test_welch_t_equals_scipy_on_the_cells():
@@ -22,6 +22,18 @@ def test_welch_t_equals_scipy_on_the_cells():
     )
     expected = [np.abs(ttest_ind(x, control, equal_var=False).statistic) for x in treated]
     np.testing.assert_allclose(t, expected, rtol=1e-12)
+
+
+def test_welch_p_equals_scipy_on_the_cells_and_has_its_limits_without_variance():
+    rng = np.random.default_rng(0)
+    x, control = rng.normal(size=(5, 6)), rng.normal(1, 2, size=(9, 6))
+    sides = [(c.mean(axis=0)[None], c.var(axis=0, ddof=1)[None], [len(c)]) for c in (x, control)]
+    np.testing.assert_allclose(
+        welch_p(*sides[0], *sides[1])[0], ttest_ind(x, control, equal_var=False).pvalue
+    )
+    zero = np.zeros((1, 2))
+    np.testing.assert_array_equal(welch_p([[0.0, 1]], zero, [5], [[0.0, 0]], zero, [5]), [[1, 0]])
+    assert np.isnan(welch_p([[0.0, 1]], zero, [1], zero, zero, [5])).all()
 
 
 def test_a_silent_gene_is_zero_and_a_switch_without_variance_is_infinite():

@@ -4,10 +4,11 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.spatial.distance import cdist
 from scipy.stats import ortho_group
 
 from perturbook.errors import ShapeError
-from perturbook.evaluation.distribution import edist_u, edist_v
+from perturbook.evaluation.distribution import LENGTHS, edist_u, edist_v, median_distance, mmd2_u
 
 X, Y = np.array([[0.0], [2.0]]), np.array([[1.0], [3.0]])
 
@@ -74,6 +75,38 @@ def test_rotation_and_the_order_of_cells_and_dims_change_nothing(seed):
 
 def test_too_few_cells_are_undefined():
     assert np.isnan(edist_u(X[:1], Y)) and np.isnan(edist_u(X, Y[:0])) and np.isnan(edist_v(X[:0], Y))
+
+
+def biased_mmd(x, y, length):
+    """With each cell's similarity to itself, written out."""
+    k = [np.exp(-cdist(a, b, "sqeuclidean") / (2 * length**2)).mean() for a, b in ((x, x), (y, y), (x, y))]
+    return k[0] + k[1] - 2 * k[2]
+
+
+def test_mmd_of_two_cells_against_two_cells_by_hand():
+    """metrics.md acceptance 9."""
+    assert mmd2_u(X, Y, (1.0,)) == pytest.approx(-0.644680, abs=1e-6)
+    assert biased_mmd(X, Y, 1.0) == pytest.approx(0.219985, abs=1e-6)  # what counting self-pairs would give
+
+
+def test_kernels_are_averaged_and_their_lengths_come_from_true_cells():
+    assert mmd2_u(X, Y, (1.0, 3.0)) == pytest.approx((mmd2_u(X, Y, (1.0,)) + mmd2_u(X, Y, (3.0,))) / 2)
+    assert median_distance(np.array([[0.0], [1.0], [5.0]])) == 4 and LENGTHS == (0.5, 1, 2)
+
+
+def test_mmd_is_zero_for_equal_distributions_and_sees_a_point_mass():
+    rng = np.random.default_rng(0)
+    pairs = [(rng.normal(size=(25, 50)), rng.normal(size=(25, 50))) for _ in range(200)]
+    assert abs(np.mean([mmd2_u(x, y, (5.0, 10.0, 20.0)) for x, y in pairs])) < 0.002
+    x = pairs[0][0]
+    assert mmd2_u(x, x.mean(axis=0)[None], (10.0,)) > 0.03
+    assert mmd2_u(x, np.repeat(x[:1], 7, axis=0), (10.0,)) == pytest.approx(mmd2_u(x, x[:1], (10.0,)))
+
+
+def test_mmd_is_undefined_without_two_true_cells_or_without_a_length():
+    assert np.isnan(mmd2_u(X[:1], Y, (1.0,))) and np.isnan(mmd2_u(X, Y[:0], (1.0,)))
+    assert np.isnan(mmd2_u(X, Y, (0.0,))) and np.isnan(mmd2_u(X, Y, (np.nan,)))
+    assert np.isnan(median_distance(X[:1]))
 
 
 def test_unequal_dims_are_refused():

@@ -127,7 +127,7 @@ def test_the_need_is_an_upper_bound_of_what_is_kept(put):
 
 def test_more_than_the_limit_is_refused_and_says_which_options_help(put, monkeypatch):
     put(hand_made.kang())
-    monkeypatch.setattr(stored_counts, "LIMIT", stored_counts.PROGRAM_BYTES + 300_000)
+    monkeypatch.setattr(stored_counts, "LIMIT", 0)
     with pytest.raises(InputError, match=r"pass .* GB of memory at cell 96 of 96. Keep fewer genes"):
         data.load(NAME, genes=12)
     made = hand_made.kang()

@@ -34,6 +34,17 @@ def test_r2_of_a_very_bad_prediction_is_not_clipped_except_in_the_clipped_column
     assert np.isnan(mp.r2_mean_clipped(row(1, 1, 1, 1), bad))
 
 
+def test_the_swapped_r2_of_the_lineage_that_passes_prediction_first_is_clipped_too():
+    truth, predicted, bad = row(0, 1, 2, 3), row(0, 0, 2, 4), row(3, 2, 1, 0)
+    assert mp.r2_mean_swapped_clipped(truth, predicted) == pytest.approx(0.818182, abs=1e-6)
+    assert mp.r2_mean_swapped_clipped(truth, bad) == 0.0
+    assert np.isnan(mp.r2_mean_swapped_clipped(truth, row(1, 1, 1, 1)))
+
+
+def test_l2_by_hand():
+    np.testing.assert_allclose(mp.l2(row(0, 3, 1), row(0, 0, 5)), [5])
+
+
 @given(profiles)
 def test_a_very_bad_prediction_keeps_its_value(pair):
     truth = pair[0] + np.arange(pair[0].shape[1])

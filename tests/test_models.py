@@ -692,3 +692,15 @@ def test_a_prediction_does_not_depend_on_the_other_conditions_asked(simulated, n
     together = fitted.predict(ask_of(simulated, part)).mean
     alone = fitted.predict(ask_of(simulated, part, [3])).mean
     np.testing.assert_allclose(alone[0], together[3], rtol=0, atol=1e-10)
+
+
+def test_the_mean_of_the_same_condition_is_its_own_training_mean_and_undefined_elsewhere(screen):
+    train = Training(screen)
+    asked = train.profiles.obs[~train.profiles.obs["is_control"]]
+    query = Query(screen[screen.obs["is_control"].to_numpy()].copy(), asked)
+    found = MODELS["mean_per_condition"]().fit(train).predict(query)
+    rows = train.profiles.obs.index.get_indexer(asked.index)
+    assert np.allclose(found.mean, train.profiles.mean[rows])
+    without = screen[~((screen.obs["perturbation"] == "Aspirin") & (screen.obs["context"] == "K562"))].copy()
+    with pytest.raises(NotApplicable, match="training holds no cell of Aspirin in K562"):
+        MODELS["mean_per_condition"]().fit(Training(without)).predict(query)

@@ -12,7 +12,8 @@ from scipy.sparse import csr_matrix
 from test_metric_views import BY_HAND
 
 from perturbook.errors import InputError, PerturbookError, ShapeError
-from perturbook.evaluation import METRICS, Predicted, read_bundle, write_bundle
+from perturbook.evaluation import CEILINGS, METRICS, Predicted, read_bundle, write_bundle
+from perturbook.evaluation.metric import key_on
 from perturbook.pages import own_bundle
 from perturbook.pages.own_bundle import score_beside_floors, truth_folder
 
@@ -43,8 +44,8 @@ def own(path, values=PREDICTED, conditions=KEYS, genes=GENES, **more):
 
 def test_a_plain_file_of_means_is_scored_beside_the_floors_under_its_own_name(root, tmp_path):
     table, scores = score_beside_floors(own(tmp_path / "mine.h5ad"), "by-hand")
-    assert set(table.index.get_level_values("method")) == {"mine", "floor", "half_duplicate"}
-    assert list(table) == list(METRICS)
+    assert set(table.index.get_level_values("method")) == {"mine", "floor", *CEILINGS}
+    assert list(table) == [key_on(key, 3) for key in METRICS]
     assert value(scores, "r2_mean", "a|x|1", "mine") == pytest.approx(BY_HAND["r2_mean"][0])
     assert table.loc[("mine", ""), "nir"] == "0.500 (2 of 3)"
     assert table.loc[("mine", ""), "r2_mean_deg50"] == "undefined (0 of 3)"

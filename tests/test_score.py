@@ -8,13 +8,16 @@ import pandas as pd
 import pytest
 from anndata import read_h5ad
 from hand_made_bundle import GENES, KEYS, PREDICTED, bundle, of_cells, truth, value
-from test_metric_views import BY_HAND
+from test_metric_views import BY_HAND, W
 
 from perturbook.errors import ConfigError
 from perturbook.evaluation import (
     CEILING,
+    CEILINGS,
+    INTERPOLATED,
     METRICS,
     Bundle,
+    Options,
     Predicted,
     build_truth,
     compare,
@@ -23,11 +26,13 @@ from perturbook.evaluation import (
     summarise,
     write_bundle,
 )
+from perturbook.evaluation.metric import key_on
 from perturbook.evaluation.score import from_csv, to_csv, wide
 from perturbook.pages.own_bundle import not_applicable, short_table
 from perturbook.splits import split
 
 TERRIBLE = Predicted("terrible", "Terrible", "model", mean=np.full((3, 3), 100.0))
+SCORED = [key_on(key, len(GENES)) for key in METRICS]
 ABSENT = Predicted("absent", "Absent", "floor", reason="the perturbation is no molecule")
 
 
@@ -45,20 +50,78 @@ def scores(folder):
 
 @pytest.mark.parametrize("key", METRICS)
 def test_scores_of_a_stored_bundle_are_those_computed_by_hand(key, scores):
-    found = [value(scores, key, condition) for condition in KEYS]
+    found = [value(scores, key_on(key, len(GENES)), condition) for condition in KEYS]
     np.testing.assert_allclose(found, BY_HAND[key], rtol=1e-12)
 
 
 def test_there_is_one_row_per_method_condition_and_metric_with_what_a_reader_must_know(scores):
-    assert len(scores) == 4 * 3 * len(METRICS)
+    assert len(scores) == 5 * 3 * len(METRICS)  # three predictions and two duplicates
+    assert set(scores["metric"]) == set(SCORED) and "l2_heg3" in SCORED  # a panel of three genes
     assert not scores.duplicated(["method", "mode", "condition", "metric"]).any()
-    said = "setting method seed condition metric value status reason n_true n_pred panel_hash scale reference de_source clipped"
-    assert set(said.split()) < set(scores) and "code_version" in scores
-    assert set(scores["panel_hash"]) == {"0" * 64} and not scores["clipped"].any()
+    said = "setting method seed condition stratum metric value status reason n_true n_pred panel_hash scale reference de_source"
+    assert set(said.split()) < set(scores)
+    assert {"clipped", "code_version", "k", "drop_targets"} < set(scores)
+    assert set(scores["panel_hash"]) == {"0" * 64} and set(scores["stratum"]) == {""}
+    clipped = set(scores.loc[scores["clipped"], "metric"])
+    assert clipped == {"r2_mean_clipped", "r2_mean_swapped_clipped"}
     assert value(scores, "r2_mean", "a|y|1", column="n_true") == 6
     assert value(scores, "r2_mean", "a|y|1", column="n_pred") == 4
     assert np.isinf(value(scores, "r2_mean", "a|y|1", "terrible", "n_pred"))
     assert value(scores, "pearson_delta_ctrl_deg20", "a|x|1", column="de_source") == "split_half"
+    assert value(scores, "r2_mean", "a|x|1", column="de_source") == ""
+
+
+def test_a_row_says_how_many_genes_or_conditions_its_value_rests_on(scores):
+    def k(metric, condition):
+        return value(scores, metric, condition, column="k")
+
+    assert (
+        k("r2_mean_deg50", "a|x|1") == 50 and k("l2_heg3", "a|x|1") == 3 and np.isnan(k("r2_mean", "a|x|1"))
+    )
+    assert (k("nir", "a|x|1"), k("nir", "b|x|1")) == (2, 1)
+    assert k("wmse", "a|x|1") == pytest.approx((W + 1) ** 2 / (W**2 + 1))  # of weights W, 0, 1
+    assert k("de_overlap_at_n", "a|x|1") == 2
+
+
+def test_the_stratum_of_a_condition_stands_in_its_rows():
+    made = truth()
+    made = replace(made, obs=made.obs.assign(stratum=["seen 0", "seen 1", "seen 0"]))
+    assert value(score(Bundle(made, [of_cells()])), "r2_mean", "a|y|1", column="stratum") == "seen 1"
+
+
+def test_another_source_of_gene_lists_and_kept_targets_stand_in_the_rows_they_change():
+    made = truth()
+    obs = made.obs.assign(perturbation=["G0", "G1", "G2+G7"], kind="CRISPRi")
+    made = Bundle(replace(made, obs=obs), [of_cells()])
+    rows = score(made)
+    dropped = rows[rows["drop_targets"]]
+    assert {m.split("_")[0] for m in set(dropped["metric"])} == {"r2", "rmse", "pearson", "de", "pds"}
+    assert all("_deg" in m or m.startswith(("de_", "pds_")) for m in set(dropped["metric"]))
+    assert set(dropped["condition"]) == set(KEYS)
+    other = score(made, options=Options(de_source="train_visible", drop_targets=False))
+    assert not other["drop_targets"].any()
+    assert value(other, "r2_mean_deg20", "a|x|1", column="de_source") == "train_visible"
+
+
+def test_gene_sets_mean_nothing_where_generated_cells_have_collapsed():
+    narrow = of_cells(variance=np.array([[1.0, 1, 1], [0.9, 1, 1], [1, 1, 1]]))  # true variances sum to 6
+    rows = score(bundle(narrow))
+    assert value(rows, "de_sig_recall", "a|x|1") == 0.5
+    assert np.isnan(value(rows, "de_sig_recall", "a|y|1"))
+    assert value(rows, "de_sig_recall", "a|y|1", column="status") == "not meaningful"
+    assert "vary less than half as much" in value(rows, "de_sig_recall", "a|y|1", column="reason")
+    assert value(rows, "de_sig_recall", "a|x|1", CEILING) == 1  # halves a and b hold the same sets here
+    means = score(bundle(of_cells(variance=None, n_cells=None, coordinates=None, significant=None)))
+    assert value(means, "de_sig_recall", "a|x|1", column="status") == "undefined"
+    assert "no generated cells" in value(means, "de_sig_recall", "a|x|1", column="reason")
+
+
+def test_bulk_profiles_are_scored_from_one_profile_on():
+    few = truth(n_cells=(1, 2, 5))
+    assert np.isnan(value(score(Bundle(few, [of_cells()])), "r2_mean", "a|x|1"))
+    bulk = replace(few, facts={**few.facts, "value_kind": "log_intensity"})
+    rows = score(Bundle(bulk, [of_cells()]))
+    assert value(rows, "r2_mean", "a|x|1") == pytest.approx(BY_HAND["r2_mean"][0])
 
 
 def test_a_very_bad_score_is_kept_as_it_is_in_the_file_and_in_the_table(folder, scores, tmp_path):
@@ -74,7 +137,8 @@ def test_what_does_not_exist_is_undefined_with_its_reason_and_not_zero(scores):
     for metric, reason in {
         "pearson_delta_ctrl": "the effect is constant over genes",
         "nir": "no other condition of the same context and dose is tested",
-        "r2_mean_deg50": "fewer than 50 genes, or fewer than two cells to rank them",
+        "r2_mean_deg50": "no list of 50 genes, or no change over them",
+        "wmse": "the context has no other treated cells, or the condition fewer than two cells",
     }.items():
         assert np.isnan(value(scores, metric, "b|x|1"))
         assert value(scores, metric, "b|x|1", column="status") == "undefined"
@@ -96,6 +160,17 @@ def test_a_condition_that_a_predictor_leaves_out_is_undefined_for_that_reason():
     scores = score(bundle(of_cells(mean=holes, mean_split=None)))
     assert value(scores, "r2_mean", "a|y|1", column="reason") == "the predictor gives no value here"
     assert value(scores, "r2_mean", "a|x|1") == pytest.approx(BY_HAND["r2_mean"][0])
+    assert np.isnan(value(scores, "edist_u", "a|y|1")) and np.isnan(
+        value(scores, "nir", "a|x|1")
+    )  # no competitor
+    halves = PREDICTED.copy()
+    halves[0] = np.nan
+    split_holes = score(bundle(of_cells(mean_split=halves)))
+    assert (
+        value(split_holes, "pearson_delta_ctrl", "a|x|1", column="reason")
+        == "the predictor gives no value here"
+    )
+    assert np.isfinite(value(split_holes, "r2_mean", "a|x|1"))
 
 
 def test_fewer_than_five_measured_cells_are_undefined_for_every_method():
@@ -107,14 +182,13 @@ def test_fewer_than_five_measured_cells_are_undefined_for_every_method():
 
 
 def test_means_are_over_defined_conditions_and_say_how_many(scores):
-    for metric in METRICS:
+    for registered, metric in zip(METRICS, SCORED, strict=True):
         row = summarise(scores[(scores["metric"] == metric) & (scores["method"] == "cells")]).iloc[0]
-        by_hand = [one for one in BY_HAND[metric] if not np.isnan(one)]
+        values = BY_HAND[registered]
+        by_hand = [one for one in values if not np.isnan(one)]
         assert (row["n_defined"], row["n_total"]) == (len(by_hand), 3)
         assert np.isnan(row["mean"]) if not by_hand else row["mean"] == pytest.approx(np.mean(by_hand))
-        without = scores[
-            scores["condition"].isin([k for k, v in zip(KEYS, BY_HAND[metric], strict=True) if v == v])
-        ]
+        without = scores[scores["condition"].isin([k for k, v in zip(KEYS, values, strict=True) if v == v])]
         if by_hand:
             again = summarise(without[(without["metric"] == metric) & (without["method"] == "cells")]).iloc[0]
             assert again["mean"] == row["mean"] and again["n_total"] == len(by_hand)
@@ -168,7 +242,20 @@ def test_scores_survive_the_file_with_undefined_as_a_word(scores, tmp_path):
         from_csv(tmp_path / "scores.csv"), wide(scores), rtol=1e-7, check_names=False
     )
     assert "undefined" in (tmp_path / "scores.csv").read_text()
-    assert list(wide(scores)) == list(METRICS)
+
+
+def test_compressed_scores_are_the_same_scores_and_the_same_bytes_each_time(scores, tmp_path):
+    (tmp_path / "again").mkdir()
+    plain, small, again = (tmp_path / name for name in ("scores.csv", "scores.csv.gz", "again/scores.csv.gz"))
+    for path in (plain, small, again):
+        to_csv(scores, path)
+    pd.testing.assert_frame_equal(from_csv(plain), from_csv(small))
+    assert small.read_bytes() == again.read_bytes()
+    assert small.stat().st_size < plain.stat().st_size / 2
+
+
+def test_the_wide_table_has_one_column_per_metric(scores):
+    assert list(wide(scores)) == SCORED
 
 
 def test_modes_keep_their_rows_apart():
@@ -199,7 +286,8 @@ def test_no_change_has_no_correlation_of_change_and_does_have_the_other_scores()
     rows = score(Bundle(made, [Predicted("none", "No change", "floor", mean=mean, mean_split=shown)]))
     rows = rows[rows["method"] == "none"]
     undefined = set(rows.loc[rows["status"] == "undefined", "metric"])
-    assert undefined == {"pearson_delta_ctrl", "pearson_delta_ctrl_shared", "pearson_delta_ctrl_deg20"}
+    effects = {key for key in rows["metric"] if key.startswith(("pearson_delta_ctrl", "pds_cosine"))}
+    assert undefined - {key for key in undefined if key.startswith("de_")} == effects
     assert rows.loc[~rows["metric"].isin(undefined), "value"].notna().all()
 
 
@@ -280,6 +368,12 @@ def test_the_duplicate_stands_in_the_table_as_the_ceiling(scores):
     rows = scores[scores["method"] == CEILING].set_index(["metric", "condition"])
     assert rows.loc[("r2_mean", "a|x|1"), "value"] == 1  # both halves equal the mean in this bundle
     assert rows.loc[("r2_mean", "a|y|1"), "n_pred"] == 3
+
+
+def test_the_interpolated_duplicate_stands_in_the_table_as_a_second_ceiling(scores):
+    assert set(CEILINGS) == {CEILING, INTERPOLATED} <= set(scores["method"])
+    assert value(scores, "rmse_mean", "a|x|1", INTERPOLATED) == pytest.approx(np.sqrt((0.25**2 + 4**2) / 3))
+    assert np.isnan(value(scores, "var_ratio", "a|x|1", INTERPOLATED))
 
 
 def test_a_bundle_in_memory_and_its_folder_give_the_same_scores(folder, scores):

@@ -101,3 +101,12 @@ def test_the_dose_table_counts_conditions_by_hand():
         {"Dose (µM)": "0.1", "Conditions": 1, "Cells per condition": "5"},
         {"Dose (µM)": "10", "Conditions": 2, "Cells per condition": "6"},
     ]
+
+
+def test_a_small_table_says_undefined_keeps_words_and_shows_no_negative_zero():
+    frame = pd.DataFrame(
+        {"a": [np.nan, -1e-9], "b": ["x", "y"], "n": [1, 2]}, index=pd.Index(["p", "q"], name="who")
+    )
+    html = traps.shown(frame, "Made up").data
+    assert "<caption>Made up</caption>" in html and "<td>undefined</td><td>x</td><td>1</td>" in html
+    assert "<td>q</td><td>0.000</td>" in html

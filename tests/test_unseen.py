@@ -1,10 +1,9 @@
-"""The Settings chapter: what training knows in each setting, nested supports, and leaks that must be caught."""
+"""The Settings chapter, drugs and lines: what training knows in each setting, folds over pairs, nested supports."""
 
 import numpy as np
 import pytest
 
 from perturbook import data
-from perturbook.errors import PerturbookError
 from perturbook.pages import present_unseen, unseen
 from perturbook.splits import SETTINGS
 
@@ -19,11 +18,17 @@ def made(cells):
     return unseen.examples(cells, 0)
 
 
-def test_every_setting_of_the_registry_is_drawn_and_zero_shot_in_both_modes(made):
+def test_every_setting_of_drugs_in_the_registry_is_drawn_and_zero_shot_in_both_modes(made):
     assert {name.split(",")[0] for name in made} == {
         name for name, rule in SETTINGS.items() if not rule.of_genes
     }
     assert {"zero_shot_context, mode A", "zero_shot_context, mode B"} < set(made)
+
+
+def test_the_question_of_each_setting_is_asked_once(made):
+    said = present_unseen.question_table(made).data
+    for name in {split.setting for split in made.values()}:
+        assert said.count(f"<code>{name}</code>") == 1 == said.count(SETTINGS[name].question)
 
 
 @pytest.mark.parametrize(
@@ -59,9 +64,29 @@ def test_the_table_of_look_ups_gives_intervals_per_dose(cells, made):
     assert f"<td>1</td><td>{low:.2f} [" in said and f"<td>10</td><td>{high:.2f} [" in said
 
 
+@pytest.mark.parametrize("setting", ["unseen_combination", "unseen_drug"])
+def test_every_pair_of_drug_and_line_is_tested_in_exactly_one_of_five_folds(cells, setting):
+    folds = unseen.folds(cells, setting, 0)
+    assert list(folds) == ["1", "2", "3", "4", "5"]
+    assert len(unseen.times_tested(cells, folds)) == 3 * 16
+    assert (unseen.times_tested(cells, folds) == 1).all()
+    del folds["2"]
+    assert (unseen.times_tested(cells, folds) == 0).sum() == len(
+        unseen.folds(cells, setting, 0)["2"].conditions[["context", "perturbation"]].drop_duplicates()
+    )
+
+
+def test_folds_are_laid_out_one_for_each_entry_of_the_menu(cells):
+    folds = unseen.folds(cells, "unseen_combination", 0)
+    rows = unseen.fold_rows(cells, folds)
+    for number, split in folds.items():
+        tested = rows[(rows["fold"] == number) & (rows["part"] == "test")]
+        assert set(tested["context"] + " | " + tested["perturbation"]) == set(split.held_out)
+
+
 def test_supports_of_one_seed_are_nested(cells):
-    drugs = [set(s.options["support"]) for s in unseen.supports(cells, 0, [2, 4, 8]).values()]
-    assert drugs[0] < drugs[1] < drugs[2] and [len(d) for d in drugs] == [2, 4, 8]
+    drugs = [set(s.options["support"]) for s in unseen.supports(cells, 0, [0, 2, 4, 8]).values()]
+    assert drugs[0] < drugs[1] < drugs[2] < drugs[3] and [len(d) for d in drugs] == [0, 2, 4, 8]
 
 
 def test_the_modes_differ_in_the_control_cells_of_the_new_and_the_validating_line_alone(cells, made):
@@ -78,21 +103,3 @@ def test_rows_are_told_apart_by_words_or_kept_for_one_context(cells, made):
     line = split.held_out[0]
     assert set(unseen.rows_of(cells, {"k = 4": split})["context"]) >= {f"{line}, k = 4"}
     assert set(unseen.rows_of(cells, {"k = 4": split}, context=line)["context"]) == {"k = 4"}
-
-
-def test_every_leak_put_in_is_caught_with_words_of_its_own(cells, made):
-    messages = [message for _, _, message in unseen.leaks(cells, made)]
-    assert len(messages) == 6 == len(set(messages))
-    assert "LeakError" in present_unseen.leak_table(cells, made).data
-
-
-def test_an_audit_that_lets_a_leak_pass_fails_the_page(cells, made, monkeypatch):
-    monkeypatch.setattr(unseen.splits, "audit", lambda *_: None)
-    with pytest.raises(PerturbookError, match="let a leak pass: one test cell is also in training"):
-        list(unseen.leaks(cells, made))
-
-
-def test_putting_in_a_copy_leaves_the_cells_as_they_were(cells, made):
-    before = cells.X.copy()
-    list(unseen.leaks(cells, made))
-    assert (cells.X != before).nnz == 0 and cells.obs_names.is_unique

@@ -91,14 +91,14 @@ def build(
 
 @data_app.command("list")
 def data_list() -> None:
-    """List the data sets: name, whether it is here, size, title; "+" after a size: more that is not known."""
+    """List the data sets: name, whether it is here, size ("?" where not known), title."""
     from perturbook import data
 
     for name, entry in sorted(data.DATASETS.items()):
         here = "simulated" if entry.synthetic else "here" if data.available(name) else "absent"
-        size = sum(file.size for file in entry.files)
-        more = " " if all(file.size for file in entry.files) else "+"
-        typer.echo(f"{name:18} {here:9} {size / 1e6:6.1f}{more}MB  {entry.title}")
+        sizes = [file.size for file in entry.files]
+        size = f"{sum(sizes) / 1e6:.1f}" if all(sizes) else "?"
+        typer.echo(f"{name:18} {here:9} {size:>6} MB  {entry.title}")
 
 
 @data_app.command("fetch")

@@ -8,6 +8,7 @@ Source: `datasets.md` section 4.
 
 import inspect
 import json
+import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -89,10 +90,7 @@ def prepare(name: str, paths: Sequence[Path], layout: Layout, **options: int) ->
         adata = _prepare(
             name, paths, layout, options["genes"], options["cells_per_condition"], options["seed"]
         )
-        kept.parent.mkdir(parents=True, exist_ok=True)
-        making = kept.with_suffix(".part")
-        adata.write_h5ad(making, compression="lzf")
-        making.replace(kept)
+        _write(adata, kept)
         del adata  # before the copy is read
         for file, path in zip(files, paths, strict=True):
             pin(file, path)
@@ -100,6 +98,17 @@ def prepare(name: str, paths: Sequence[Path], layout: Layout, **options: int) ->
     about = adata.uns["origin"]  # lists come back from a file as arrays
     adata.uns["origin"] = {k: v.tolist() if isinstance(v, np.ndarray) else v for k, v in about.items()}
     return adata
+
+
+def _write(adata: AnnData, path: Path) -> None:
+    """Whole or not at all, also where two processes prepare at once."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    making = path.with_suffix(f".{os.getpid()}")
+    try:
+        adata.write_h5ad(making, compression="lzf")
+        making.replace(path)
+    finally:
+        making.unlink(missing_ok=True)
 
 
 def _prepare(
@@ -110,9 +119,8 @@ def _prepare(
         table, genes, counts = read_elem(file["obs"]), read_elem(file["var"]), StoredCounts.of(file, paths[0])
     with file:
         symbols = _symbols(genes, paths[0])
-        composites_agree(
-            AnnData(obs=table)
-        )  # before columns are dropped: a shuffled table is refused as such
+        # Before columns are dropped: a table whose columns were shuffled is refused as such.
+        composites_agree(AnnData(obs=table))
         columns, mapped = pick(table, layout.needed, layout.welcome)
         labelled = layout.label(columns, symbols)
         rows = kept_cells(labelled.obs, per_condition, seed)
@@ -134,19 +142,31 @@ def _prepare(
         lognorm=normalise_in_blocks(x, depth),
         perturbations=labelled.perturbations,
     )
-    about = {
-        "version": resembles(len(rows), len(symbols), layout.versions),
-        "listing": " ".join(listing(f, p) for f, p in zip(DATASETS[name].files, paths, strict=True)),
-        "mapped": mapped | {"counts": counts.where},
-        "left_out": _left_out(labelled.obs, rows),
-        "panel": gene_panel.told(number, symbols, panel, labelled.perturbed),
-    }
-    read_as = "Read as: " + ", ".join(f"{what} = {place}" for what, place in about["mapped"].items()) + "."
-    said = [about["version"], about["listing"], read_as, about["left_out"], about["panel"], *labelled.notes]
-    about["recovered"] = " ".join(["Counts as the file holds them.", *said])
-    about["sha256"] = [file_sha256(path) for path in paths]
+    sizes = resembles(len(rows), len(symbols), layout.versions)
+    panel_text = gene_panel.told(number, symbols, panel, labelled.perturbed)
+    left_out = _left_out(labelled.obs, rows)
+    about = _about(name, paths, sizes, mapped | {"counts": counts.where}, left_out, panel_text)
+    about["recovered"] = " ".join([about["recovered"], *labelled.notes])
     adata.uns["origin"] |= about
     return adata
+
+
+def _about(
+    name: str, paths: Sequence[Path], version: str, mapped: dict[str, str], left_out: str, panel: str
+) -> dict:
+    """What `uns["origin"]` says beyond the registry: each finding by name, and all as the text that pages print."""
+    known = " ".join(listing(file, path) for file, path in zip(DATASETS[name].files, paths, strict=True))
+    read_as = "Read as: " + ", ".join(f"{what} = {place}" for what, place in mapped.items()) + "."
+    said = ["Counts as the file holds them.", version, known, read_as, left_out, panel]
+    return {
+        "version": version,
+        "listing": known,
+        "mapped": mapped,
+        "left_out": left_out,
+        "panel": panel,
+        "recovered": " ".join(said),
+        "sha256": [file_sha256(path) for path in paths],
+    }
 
 
 def _symbols(genes: pd.DataFrame, path: Path) -> pd.Index:

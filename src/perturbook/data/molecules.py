@@ -5,6 +5,7 @@ molecule; its first InChIKey block, which ignores stereochemistry, is the identi
 """
 
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 
 import numpy as np
 import pandas as pd
@@ -34,6 +35,7 @@ def parse(smiles: str, name: str = ""):
     return molecule
 
 
+@lru_cache(maxsize=4096)
 def parent(smiles: str, name: str = "") -> str:
     """Return the canonical SMILES of the largest fragment, uncharged.
 
@@ -81,14 +83,16 @@ def morgan(smiles: Iterable[str], n_bits: int = 2048, radius: int = 2) -> np.nda
 
     Source: Rogers and Hahn 2010, extended-connectivity fingerprints; radius and width as in `specs/scdca.md`.
     """
+    rows = [_bits(one, n_bits, radius) if one else np.zeros(n_bits, np.uint8) for one in smiles]
+    return np.stack(rows).astype(np.uint8) if rows else np.zeros((0, n_bits), np.uint8)
+
+
+@lru_cache(maxsize=4096)  # every model of every fold asks for the same molecules
+def _bits(smiles: str, n_bits: int, radius: int) -> np.ndarray:
     from rdkit.Chem import rdFingerprintGenerator
 
     generator = rdFingerprintGenerator.GetMorganGenerator(radius=radius, fpSize=n_bits)
-    rows = [
-        generator.GetFingerprintAsNumPy(parse(parent(one, one))) if one else np.zeros(n_bits, np.uint8)
-        for one in smiles
-    ]
-    return np.stack(rows).astype(np.uint8) if rows else np.zeros((0, n_bits), np.uint8)
+    return generator.GetFingerprintAsNumPy(parse(parent(smiles, smiles)))
 
 
 def tanimoto(a: np.ndarray, b: np.ndarray) -> np.ndarray:

@@ -35,7 +35,7 @@ FILES = (
         folder=NAME,
         url=DRIVE,
         listed="sha256:6cb5d451ab5c4b33eb673adbe4fddc61d2389df1b89b7651a9fe2e557572b922",
-        listed_by="a public experiment log (about 195.9 MiB)",
+        listed_by="a public experiment log, about 195.9 MiB",
         licence=LICENCE,
     ),
 )

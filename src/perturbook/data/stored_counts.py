@@ -24,8 +24,8 @@ LIMIT = 16e9
 """Bytes of memory a preparation may take."""
 VALUE_BYTES = 16
 """Bytes of a kept count and its log-normalised value: two floats and two column numbers of 4 bytes."""
-BLOCK_BYTES = 40
-"""Bytes of a stored value of the block at hand: as the file has it (up to 16), its kept part, and sums."""
+BLOCK_BYTES = 64
+"""Bytes of a stored value of the block at hand, while it is read, normalised and checked; measured."""
 TURN_BYTES = 48
 """Bytes of a stored value of a matrix by genes: as it lies and turned, each up to 16, and the block at hand."""
 CELL_BYTES = 1_000

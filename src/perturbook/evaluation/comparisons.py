@@ -7,7 +7,7 @@ import pandas as pd
 
 from perturbook.errors import ConfigError
 from perturbook.evaluation.blocks import block_of
-from perturbook.evaluation.bundle import CEILING
+from perturbook.evaluation.bundle import CEILINGS
 from perturbook.evaluation.intervals import bootstrap_difference
 from perturbook.evaluation.paired_tests import hodges_lehmann, signed_rank, smallest_p
 from perturbook.evaluation.ranksum import benjamini_hochberg
@@ -42,7 +42,7 @@ def comparisons(
         One row per (metric, method, mode): against, against_mode, difference (method minus against, in the unit of
         the metric), low, high, interval, naive_low, naive_high, hodges_lehmann, p, smallest_p, q (Benjamini-Hochberg
         over the rows that have a p), family (how many those are), n_units, n_defined, n_total. Bounds are NaN below
-        10 conditions or 5 blocks. The split-half duplicate is no method and has no row.
+        10 conditions or 5 blocks. The duplicates are no methods and have no row.
 
     Raises:
         ConfigError: a metric is not scored, or `against` has no score of it.
@@ -85,7 +85,7 @@ def _wide(scores: pd.DataFrame, metric: str) -> tuple[pd.DataFrame, pd.DataFrame
 
 def _rivals(first: tuple[str, str], floor: str, columns: list[tuple[str, str]]) -> list[tuple[str, str]]:
     """Columns of `floor` that `first` meets: those of its own mode, else those that hold in it."""
-    if first[0] in (floor, CEILING):
+    if first[0] in (floor, *CEILINGS):
         return []
     mine = [column for column in columns if column[0] == floor]
     same = [column for column in mine if column[1] == first[1]]

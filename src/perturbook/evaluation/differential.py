@@ -66,3 +66,32 @@ def top_genes(t: np.ndarray, k: int) -> np.ndarray:
         raise InputError(f"k={k} genes were asked of a panel of {t.shape[1]}; choose 1..{t.shape[1]}.")
     order = np.argsort(-t, axis=1, kind="stable")[:, :k]
     return np.where(np.isnan(t).any(axis=1)[:, None], -1, order)
+
+
+def welch_p(
+    mean: np.ndarray,
+    variance: np.ndarray,
+    n_cells: np.ndarray,
+    control_mean: np.ndarray,
+    control_variance: np.ndarray,
+    n_control: np.ndarray,
+) -> np.ndarray:
+    """Two-sided p-value of `welch_t`, same arguments, with the degrees of freedom of Welch and Satterthwaite.
+
+    Returns:
+        Values in [0, 1], `(conditions, genes)`; 1 where the means agree without variance, 0 where they differ without,
+        NaN as in `welch_t`.
+
+    Source: metrics.md section 6.3; Welch 1947, Satterthwaite 1946.
+    """
+    from scipy.special import stdtr
+
+    t = welch_t(mean, variance, n_cells, control_mean, control_variance, n_control)
+    n = np.asarray(n_cells, dtype=np.float64)[:, None]
+    n0 = np.broadcast_to(np.asarray(n_control, dtype=np.float64), (len(t),))[:, None]
+    a, b = np.asarray(variance) / n, np.asarray(control_variance) / n0
+    with np.errstate(divide="ignore", invalid="ignore"):
+        freedom = (a + b) ** 2 / (a**2 / (n - 1) + b**2 / (n0 - 1))
+        p = 2 * stdtr(freedom, -t)
+    p = np.where(a + b > 0, p, np.where(t == 0, 1.0, 0.0))
+    return np.where(np.isnan(t), np.nan, p)

@@ -85,6 +85,16 @@ def r2_mean_clipped(truth: np.ndarray, predicted: np.ndarray) -> np.ndarray:
     return np.maximum(r2_mean(truth, predicted), 0.0)
 
 
+def r2_mean_swapped_clipped(truth: np.ndarray, predicted: np.ndarray) -> np.ndarray:
+    """`r2_mean` with prediction and truth exchanged and negative values replaced by 0, `(conditions,)`.
+
+    Only to compare with the Discrepancy-VAE lineage, whose evaluation passes its arguments so.
+
+    Source: metrics.md section 3.1 (argument order).
+    """
+    return np.maximum(r2_mean(predicted, truth), 0.0)
+
+
 def rmse_mean(truth: np.ndarray, predicted: np.ndarray) -> np.ndarray:
     """Root mean square error of the mean profile over genes, `(conditions,)`, unit of the input.
 
@@ -105,6 +115,18 @@ def rel_rmse_mean(truth: np.ndarray, predicted: np.ndarray) -> np.ndarray:
     truth, predicted = paired(truth, predicted)
     size = _rms(truth)
     return _rms(truth - predicted) / np.where(size == 0, np.nan, size)
+
+
+def l2(truth: np.ndarray, predicted: np.ndarray) -> np.ndarray:
+    """Euclidean distance of the mean profiles, `(conditions,)`; it grows with the square root of the number of genes.
+
+    Raises:
+        ShapeError: the arguments do not match.
+
+    Source: metrics.md section 3.3.
+    """
+    truth, predicted = paired(truth, predicted)
+    return np.linalg.norm(truth - predicted, axis=1)
 
 
 def constant_guard(control: np.ndarray) -> np.ndarray:

@@ -6,14 +6,16 @@ import numpy as np
 import pandas as pd
 from anndata import AnnData
 
-from perturbook.data import pseudobulk
 from perturbook.data.schema import condition_keys, expression
 from perturbook.errors import ConfigError, InputError
-from perturbook.evaluation.differential import top_genes, welch_t
-from perturbook.evaluation.truth import MAX_CELLS, N_DEG, N_HALVES, Truth, rng_of, rounded, stored
+from perturbook.evaluation.basis import principal_axes
+from perturbook.evaluation.differential import top_genes, welch_p, welch_t
+from perturbook.evaluation.ranksum import Ranked, benjamini_hochberg
+from perturbook.evaluation.rounding import rounded
+from perturbook.evaluation.summary import condition_summary, control_summary
+from perturbook.evaluation.training_side import centroid_and_genes, other_moments
+from perturbook.evaluation.truth import N_DEG, Truth, target_positions
 from perturbook.splits import Split
-
-N_COMPONENTS, MAX_PCA_CELLS = 50, 2_000
 
 
 def build_truth(adata: AnnData, folds: Sequence[Split], *, seed: int, facts: dict) -> Truth:
@@ -33,40 +35,51 @@ def build_truth(adata: AnnData, folds: Sequence[Split], *, seed: int, facts: dic
     return rounded(measure(adata, folds, seed=seed, facts=facts))
 
 
-def measure(adata: AnnData, folds: Sequence[Split], *, seed: int, facts: dict) -> Truth:
-    """The truth in full precision; arguments and errors as in `build_truth`."""
-    values, names = expression(adata), pd.Index(adata.obs_names.astype(str))
+class Cells:
+    """The values of named cells of a data set, dense, one part at a time."""
 
-    def dense(cells: np.ndarray) -> np.ndarray:
-        block = values[names.get_indexer(cells)]
+    def __init__(self, adata: AnnData):
+        self.values, self.names = expression(adata), pd.Index(adata.obs_names.astype(str))
+
+    def __call__(self, names: np.ndarray) -> np.ndarray:
+        """Values `(cells, genes)`, float64, in the order of `names`."""
+        block = self.values[self.names.get_indexer(names)]
         return np.asarray(block.toarray() if hasattr(block, "toarray") else block, dtype=float)
 
+
+def measure(adata: AnnData, folds: Sequence[Split], *, seed: int, facts: dict) -> Truth:
+    """The truth in full precision; arguments and errors as in `build_truth`."""
+    read, genes = Cells(adata), adata.var_names.to_numpy(str)
     obs, tested = _tested(adata, folds)
-    pools = {
-        context: (dense(cells), shown) for context, (cells, shown) in _controls(adata, folds, obs).items()
-    }
-    made = []
-    for (key, context), cells in zip(obs["context"].items(), tested, strict=True):
-        made.append(_condition(dense(cells), *pools[context], seed, key))
-    samples = [one.pop("sample") for one in made]
-    pca_mean, loadings = _basis(samples, [cells for cells, _ in pools.values()], seed)
-    coordinates = np.full((len(obs), max(map(len, samples)), loadings.shape[1]), np.nan)
-    for i, cells in enumerate(samples):
-        coordinates[i, : len(cells)] = (cells - pca_mean) @ loadings
-    out = _stack(made)
+    controls = controls_of(adata, folds, obs)
+    pools = [names for names, _ in controls.values()]
+    basis = principal_axes(read, tested, obs.index, pools, seed)
+    made, control = _summaries(read, obs, tested, controls, basis, seed)
+    k = min(N_DEG + target_positions(genes, obs["perturbation"], obs["kind"]).shape[1], len(genes))
+    seen = [centroid_and_genes(adata, split, k) for split in folds]
+    at = np.searchsorted(list(controls), obs["context"].to_numpy(str))
+    n = obs["n_cells"].to_numpy()
+    base = {name: values[at] for name, values in control.items() if name != "halves"}
+    half = made["mean_a"], made["variance_a"], n // 2, base["mean_a"], base["variance_a"], base["n_a"]
+    whole = made["mean"], made["variance"], n, base["mean"], base["variance"], base["n"]
+    lists = {"split_half": top_genes(welch_t(*half), k), "test_truth": top_genes(welch_t(*whole), k)}
+    lists["train_visible"] = np.concatenate([genes for _, genes in seen])
     return Truth(
         obs=obs,
-        genes=adata.var_names.to_numpy(str),
-        mean=out["mean"],
-        variance=out["variance"],
-        halves=out["halves"],
-        deg={source: out[source].astype(np.int32) for source in ("split_half", "test_truth")},
-        coordinates=coordinates,
-        pca_mean=pca_mean,
-        loadings=loadings,
-        controls=_stack([_control(*pools[context], seed, context) for context in pools]),
-        contexts=np.array(list(pools), dtype=str),
-        centroid=np.stack([_centroid(adata, split) for split in folds]),
+        genes=genes,
+        mean=made["mean"],
+        variance=made["variance"],
+        halves=made["halves"],
+        q=benjamini_hochberg(welch_p(*half)),
+        significant={name: made[f"significant_{name}"] for name in ("all", "a", "b")},
+        deg={source: positions.astype(np.int32) for source, positions in lists.items()},
+        coordinates=made["coordinates"],
+        pca_mean=basis[0],
+        loadings=basis[1],
+        controls={name: values for name, values in control.items() if name != "variance_a"},
+        others=other_moments(adata, obs, list(controls)),
+        contexts=np.array(list(controls), dtype=str),
+        centroid=np.stack([centroid for centroid, _ in seen]),
         facts=facts,
     )
 
@@ -74,12 +87,17 @@ def measure(adata: AnnData, folds: Sequence[Split], *, seed: int, facts: dict) -
 def _tested(adata: AnnData, folds: Sequence[Split]) -> tuple[pd.DataFrame, list[np.ndarray]]:
     """Labels of the tested conditions, as in `Truth.obs`, and the sorted names of each one's cells."""
     rows, cells = [], []
+    kinds = adata.obs["kind"].astype(str) if "kind" in adata.obs else pd.Series("", adata.obs.index)
     for fold, split in enumerate(folds):
         keys = condition_keys(adata.obs.loc[split.test, ["context", "perturbation", "dose_um"]])
         for key, row in split.conditions.iterrows():
-            cells.append(np.sort(split.test[keys == key]))
-            rows.append({"condition": key, **row, "fold": fold, "n_cells": len(cells[-1])})
-    obs = pd.DataFrame(rows).set_index("condition").astype({"context": str, "perturbation": str})
+            mine = np.sort(split.test[keys == key])
+            about = {"fold": fold, "n_cells": len(mine), "kind": kinds[mine[0]] if len(mine) else ""}
+            cells.append(mine)
+            rows.append({"condition": key, **row, **about})
+    obs = pd.DataFrame(rows).set_index("condition")
+    texts = [name for name in ("context", "perturbation", "kind", "stratum") if name in obs]
+    obs = obs.astype(dict.fromkeys(texts, str))
     if twice := sorted(set(obs.index[obs.index.duplicated()])):
         raise ConfigError(
             f"{len(twice)} conditions are tested in two folds, such as {twice[0]}; hold each out once."
@@ -87,13 +105,19 @@ def _tested(adata: AnnData, folds: Sequence[Split]) -> tuple[pd.DataFrame, list[
     return obs, cells
 
 
-def _controls(adata: AnnData, folds: Sequence[Split], obs: pd.DataFrame) -> dict[str, tuple]:
-    """Sorted names of each tested context's control cells, and which of them are shown to models."""
+def controls_of(
+    adata: AnnData, folds: Sequence[Split], obs: pd.DataFrame
+) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """Sorted names of each tested context's control cells, and which of them are shown where the controls are split.
+
+    Raises:
+        InputError: a tested context has a single control cell.
+    """
     query = np.unique(np.concatenate([split.query for split in folds]))
     kept = np.unique(np.concatenate([split.reference for split in folds]))
     of_context = adata.obs.loc[query, "context"].astype(str).to_numpy()
     found = {}
-    for context in sorted(obs["context"].unique()):
+    for context in sorted(obs["context"].astype(str).unique()):
         mine = query[of_context == context]
         if len(mine) < 2:
             raise InputError(
@@ -103,74 +127,30 @@ def _controls(adata: AnnData, folds: Sequence[Split], obs: pd.DataFrame) -> dict
     return found
 
 
-def _control(cells: np.ndarray, shown: np.ndarray, seed: int, context: str) -> dict[str, np.ndarray]:
-    """One context of `Truth.controls`; halving 0 is the one into shown and kept."""
-    halves, _ = _half_means(cells, rng_of(seed, f"control {context}"), np.flatnonzero(shown))
-    return {
-        "mean": cells.mean(axis=0),
-        "mean_a": cells[shown].mean(axis=0),
-        "mean_b": cells[~shown].mean(axis=0),
-        "variance": cells.var(axis=0, ddof=1),
-        "halves": halves,
-        "n": len(cells),
-        "n_a": int(shown.sum()),
-    }
-
-
-def _condition(cells: np.ndarray, pool: np.ndarray, shown: np.ndarray, seed: int, key: str) -> dict:
-    """Summaries of one tested condition, and the `sample` of its cells that the PCA describes."""
-    n = len(cells)
-    halves, first = _half_means(cells, rng_of(seed, key))
-    return {
-        "mean": cells.mean(axis=0),
-        "variance": cells.var(axis=0, ddof=1) if n > 1 else np.full(cells.shape[1], np.nan),
-        "halves": halves,
-        "split_half": _deg(cells[first], pool[shown]),
-        "test_truth": _deg(cells, pool),
-        "sample": cells[np.sort(rng_of(seed, f"cells {key}").permutation(n)[:MAX_CELLS])],
-    }
-
-
-def _half_means(
-    cells: np.ndarray, rng: np.random.Generator, first: np.ndarray | None = None
-) -> tuple[np.ndarray, np.ndarray]:
-    """Half-A means minus the mean, `(20, genes)`, and the rows of the first half; `first` fixes halving number 0."""
-    n, mean = len(cells), cells.mean(axis=0)
-    picks = [rng.permutation(n)[: n // 2] for _ in range(N_HALVES)]
-    picks[0] = picks[0] if first is None else first
-    if n < 2:
-        return np.full((N_HALVES, cells.shape[1]), np.nan), picks[0]
-    return np.stack([cells[pick].mean(axis=0) - mean for pick in picks]), picks[0]
-
-
-def _deg(cells: np.ndarray, base: np.ndarray) -> np.ndarray:
-    """Top genes of one condition by |Welch t| against `base`; -1 where either side has fewer than two cells."""
-    k = min(N_DEG, cells.shape[1])
-    if len(cells) < 2 or len(base) < 2:
-        return np.full(k, -1)
-    moments = [cells.mean(axis=0)[None], cells.var(axis=0, ddof=1)[None], np.array([len(cells)])]
-    against = [base.mean(axis=0), base.var(axis=0, ddof=1), np.array([len(base)])]
-    return top_genes(welch_t(*moments, *against), k)[0]
-
-
-def _basis(treated: list[np.ndarray], controls: list[np.ndarray], seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Mean and loadings of a PCA of up to 2,000 measured cells, treated and control, `(genes,)` and `(genes, 50)`.
-
-    Rounded before use, so that measured and predicted profiles meet in one and the same space.
-    """
-    from sklearn.decomposition import PCA
-
-    cells = np.concatenate([*treated, *controls])
-    pick = np.sort(np.random.default_rng([seed, 2]).permutation(len(cells))[:MAX_PCA_CELLS])
-    pca = PCA(min(N_COMPONENTS, len(pick) - 1, cells.shape[1]), svd_solver="randomized", random_state=seed)
-    pca.fit(cells[pick])
-    return stored(pca.mean_), pca.components_.T.astype(np.float16)
-
-
-def _centroid(adata: AnnData, split: Split) -> np.ndarray:
-    """Mean of the training perturbation centroids, each weighing the same, `(genes,)`."""
-    profiles = pseudobulk(adata[split.visible])
-    return profiles.mean[~profiles.obs["is_control"].to_numpy(bool)].mean(axis=0)
+def _summaries(
+    read: Cells,
+    obs: pd.DataFrame,
+    tested: Sequence[np.ndarray],
+    controls: dict[str, tuple[np.ndarray, np.ndarray]],
+    basis: tuple[np.ndarray, np.ndarray],
+    seed: int,
+) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+    """Arrays over conditions and over contexts; the controls of one context at a time are in memory."""
+    mean, loadings = basis
+    made: list[dict] = [{} for _ in tested]
+    control = []
+    for context, (names, shown) in controls.items():
+        pool = read(names)
+        control.append(control_summary(pool, shown, seed, context))
+        ranked = Ranked.of(pool)
+        for i in np.flatnonzero((obs["context"] == context).to_numpy()):
+            made[i] = condition_summary(read(tested[i]), ranked, seed, obs.index[i])
+            made[i]["coordinates"] = (made[i].pop("sample") - mean) @ loadings
+    most = max(len(one["coordinates"]) for one in made)
+    for one in made:
+        missing = most - len(one["coordinates"])
+        one["coordinates"] = np.pad(one["coordinates"], ((0, missing), (0, 0)), constant_values=np.nan)
+    return _stack(made), _stack(control)
 
 
 def _stack(rows: list[dict[str, np.ndarray]]) -> dict[str, np.ndarray]:

@@ -3,8 +3,8 @@
 import numpy as np
 
 from perturbook.evaluation import cell_profile
-from perturbook.evaluation.distribution import edist_u
-from perturbook.evaluation.metric import View, metric
+from perturbook.evaluation.metric import metric
+from perturbook.evaluation.view import View
 
 
 @metric(
@@ -31,10 +31,27 @@ def rel_rmse_cell(v: View) -> np.ndarray:
     trap="Copied control cells get about 1 for free; 0 is a predictor of means.",
     undefined="fewer than two measured cells",
     needs_cells=True,
+    first_halving=True,
 )
 def var_ratio(v: View) -> np.ndarray:
     """Generated over measured cell-to-cell variance, `(conditions,)`. Source: metrics.md section 5.3."""
-    return cell_profile.var_ratio(v.truth.variance, v.variance)
+    return v.spread
+
+
+@metric(
+    "var_ratio_gene_median",
+    title="Variance ratio, median gene",
+    formula=r"\mathrm{median}_g\,\hat\Sigma_{gg}/\Sigma_{gg}",
+    better="to 1",
+    best=1.0,
+    trap="Says what is typical of a gene; the few noisy genes that carry most of the variance may do otherwise.",
+    undefined="fewer than two measured cells",
+    needs_cells=True,
+    first_halving=True,
+)
+def var_ratio_gene_median(v: View) -> np.ndarray:
+    """Median over genes of generated over measured variance, `(conditions,)`. Source: metrics.md section 5.3."""
+    return cell_profile.var_ratio_gene_median(v.truth.variance, v.variance)
 
 
 @metric(
@@ -48,4 +65,18 @@ def var_ratio(v: View) -> np.ndarray:
 )
 def energy_distance(v: View) -> np.ndarray:
     """Energy distance in the 50 principal components of the truth, Euclidean, `(conditions,)`. Source: metrics.md 5.1."""
-    return np.array([edist_u(x, xhat) for x, xhat in zip(v.cells, v.cells_hat, strict=True)])
+    return v.two_samples[:, 0]
+
+
+@metric(
+    "mmd2_u",
+    title="Squared MMD (unbiased)",
+    formula=r"\overline{k(x,x')}+\overline{k(\hat x,\hat x')}-2\,\overline{k(x,\hat x)}",
+    better="down",
+    best=0.0,
+    trap="Its size belongs to its kernels, here of 0.5, 1 and 2 median distances of true cells; others never compare.",
+    undefined="fewer than two measured cells",
+)
+def mmd2(v: View) -> np.ndarray:
+    """Squared maximum mean discrepancy in the space of `edist_u`, `(conditions,)`. Source: metrics.md section 5.2."""
+    return v.two_samples[:, 1]

@@ -3,8 +3,8 @@
 import numpy as np
 
 from perturbook.evaluation import mean_profile as mp
-from perturbook.evaluation.metric import View, metric
-from perturbook.evaluation.retrieval import nir
+from perturbook.evaluation.metric import HEG, metric
+from perturbook.evaluation.view import View
 
 _CONSTANT = "the effect is constant over genes"
 
@@ -25,19 +25,65 @@ def r2_mean(v: View) -> np.ndarray:
 
 
 @metric(
-    "r2_mean_deg50",
-    title="R² of means, top 50 DE genes",
-    formula=r"R^2 \text{ over the 50 genes of largest } |t|",
+    "r2_mean_clipped",
+    title="R² of means, negative values clipped",
+    formula=r"\max(R^2,\,0)",
     better="up",
     best=1.0,
-    trap="The denominator is the spread of 50 numbers; values below -1 are ordinary.",
-    undefined="fewer than 50 genes, or fewer than two cells to rank them",
-    de_source="split_half",
+    trap="A disaster looks like a mild failure; only to compare with literature that clips.",
+    undefined="the truth is constant over genes",
+    of_mean=True,
 )
-def r2_mean_deg50(v: View) -> np.ndarray:
-    """R2 over the top 50 genes chosen on half A, scored on half B, `(conditions,)`. Source: metrics.md section 3.6."""
-    genes = v.deg(50, "split_half")
-    return mp.r2_mean(mp.take(v.y_half, genes), mp.take(v.yhat, genes))
+def r2_mean_clipped(v: View) -> np.ndarray:
+    """`r2_mean` with negative values replaced by 0, `(conditions,)`. Source: metrics.md section 3.1 (clipping)."""
+    return mp.r2_mean_clipped(v.y, v.yhat)
+
+
+@metric(
+    "r2_mean_swapped_clipped",
+    title="R² of means, truth and prediction swapped, clipped",
+    formula=r"\max\bigl(1-\sum_g(y_g-\hat y_g)^2/\sum_g(\hat y_g-\bar{\hat y})^2,\,0\bigr)",
+    better="up",
+    best=1.0,
+    trap="Divides by the spread of the prediction; only to compare with the lineage that passes its arguments so.",
+    undefined="the prediction is constant over genes",
+    of_mean=True,
+)
+def r2_mean_swapped_clipped(v: View) -> np.ndarray:
+    """R2 of the truth about the prediction, clipped, `(conditions,)`. Source: metrics.md section 3.1 (argument order)."""
+    return mp.r2_mean_swapped_clipped(v.y, v.yhat)
+
+
+@metric(
+    "rmse_mean",
+    title="RMSE of means",
+    formula=r"\sqrt{\mathrm{mean}_g(\hat y_g-y_g)^2}",
+    better="down",
+    best=0.0,
+    trap="In log1p units, and small wherever most genes stay silent.",
+    undefined="no value is missing but where the prediction is",
+    of_mean=True,
+)
+def rmse_mean(v: View) -> np.ndarray:
+    """Root mean square error over all genes, `(conditions,)`. Source: metrics.md section 3.2."""
+    return mp.rmse_mean(v.y, v.yhat)
+
+
+@metric(
+    "l2_heg1000",
+    title="L2 over the 1,000 genes highest in control",
+    formula=r"\lVert\hat y_S-y_S\rVert,\;S=\text{genes of largest }\mu_0",
+    better="down",
+    best=0.0,
+    trap="Grows with the square root of the number of genes, so that smaller panels have a key of their own.",
+    undefined="no value is missing but where the prediction is",
+    k=lambda v: HEG,
+    of_mean=True,
+)
+def l2_heg(v: View, k: int = HEG) -> np.ndarray:
+    """Distance over the `k` genes highest in control, `(conditions,)`. Source: metrics.md section 3.3."""
+    genes = v.heg(k)
+    return mp.l2(mp.take(v.y, genes), mp.take(v.yhat, genes))
 
 
 @metric(
@@ -58,6 +104,26 @@ def pearson_delta_ctrl(v: View) -> np.ndarray:
 
 
 @metric(
+    "pearson_delta_ctrl_heg1000",
+    title="Pearson of change, 1,000 genes highest in control",
+    formula=r"\mathrm{corr}_{g\in S}(\hat y-\mu_0^{A},\;y-\mu_0^{B})",
+    better="up",
+    best=1.0,
+    trap="Leaves out genes that are silent in control, and with them what a perturbation switches on.",
+    undefined=_CONSTANT,
+    reference="control, truth and prediction from different halves",
+    splits_controls=True,
+    k=lambda v: HEG,
+    of_mean=True,
+)
+def pearson_delta_ctrl_heg(v: View, k: int = HEG) -> np.ndarray:
+    """`pearson_delta_ctrl` over the `k` genes highest in control, `(conditions,)`. Source: metrics.md section 3.4."""
+    genes = v.heg(k)
+    truth, hat = mp.take(v.y - v.mu0_kept, genes), mp.take(v.yhat_split - v.mu0_shown, genes)
+    return mp.pearson_delta(truth, hat, mp.constant_guard(v.mu0))
+
+
+@metric(
     "pearson_delta_ctrl_shared",
     title="Pearson of change from control, shared controls",
     formula=r"\mathrm{corr}_g(\hat y-\mu_0,\;y-\mu_0)",
@@ -71,25 +137,6 @@ def pearson_delta_ctrl(v: View) -> np.ndarray:
 def pearson_delta_ctrl_shared(v: View) -> np.ndarray:
     """Correlation of effects as most papers report it, `(conditions,)`. Source: metrics.md section 3.4."""
     return mp.pearson_delta(v.y - v.mu0, v.yhat - v.mu0, mp.constant_guard(v.mu0))
-
-
-@metric(
-    "pearson_delta_ctrl_deg20",
-    title="Pearson of change, top 20 DE genes",
-    formula=r"\mathrm{corr}_g \text{ over the 20 genes of largest } |t|",
-    better="up",
-    best=1.0,
-    trap="Genes chosen on the scored cells would have inflated effects; these are chosen on the other half.",
-    undefined="the effect is constant over the 20 genes, or fewer than two cells rank them",
-    reference="control, truth and prediction from different halves",
-    splits_controls=True,
-    de_source="split_half",
-)
-def pearson_delta_ctrl_deg20(v: View) -> np.ndarray:
-    """`pearson_delta_ctrl` over the top 20 genes of half A, truth on half B, `(conditions,)`. Source: metrics.md 3.6."""
-    genes = v.deg(20, "split_half")
-    truth, hat = mp.take(v.y_half - v.mu0_kept, genes), mp.take(v.yhat_split - v.mu0_shown, genes)
-    return mp.pearson_delta(truth, hat, mp.constant_guard(v.mu0))
 
 
 @metric(
@@ -121,17 +168,3 @@ def pearson_delta_centroid(v: View) -> np.ndarray:
 def rel_rmse_mean(v: View) -> np.ndarray:
     """Relative error of the mean, `(conditions,)`. Source: metrics.md section 3.2."""
     return mp.rel_rmse_mean(v.y, v.yhat)
-
-
-@metric(
-    "nir",
-    title="Retrieval (NIR)",
-    formula=r"\#\{j\ne i:\lVert\hat y_i-y_j\rVert>\lVert\hat y_i-y_i\rVert\}/(N-1)",
-    better="up",
-    best=1.0,
-    trap="0.5 for any predictor that gives every condition of a group the same profile.",
-    undefined="no other condition of the same context and dose is tested",
-)
-def nir_of_group(v: View) -> np.ndarray:
-    """Share of other truths of the context and dose farther than the own one, `(conditions,)`. Source: metrics.md 4."""
-    return nir(v.y, v.yhat, v.groups)

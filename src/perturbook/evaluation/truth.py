@@ -1,19 +1,18 @@
 """`Truth`: everything about the measured cells that scores need, once per page and seed, without any cell in it."""
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
+from functools import cached_property
 from zlib import crc32
 
 import numpy as np
 import pandas as pd
 
+from perturbook.data.gene_labels import genes_of
+from perturbook.evaluation.differential import welch_t
+from perturbook.evaluation.distribution import median_distance
+from perturbook.evaluation.weighted import effect_weights, rest_moments
+
 N_HALVES, MAX_CELLS, N_DEG = 20, 200, 50
-MEAN_STEP, VARIANCE_STEP = 2.0**-12, 2.0**-8
-"""Stored means and variances are multiples of these (log1p units), far below their sampling error; our choice."""
-
-
-def stored(values: np.ndarray, step: float | np.ndarray = MEAN_STEP) -> np.ndarray:
-    """Round to the resolution of a bundle, float32, so that a deposit stays small and two readings agree."""
-    return (np.round(np.asarray(values, dtype=float) / step) * step).astype(np.float32)
 
 
 @dataclass(frozen=True)
@@ -21,7 +20,7 @@ class Truth:
     """Measured profiles of the conditions a page asks about. Means are log1p of counts per 10k unless `scale` differs."""
 
     obs: pd.DataFrame
-    """Index condition key; context, perturbation, dose_um, fold, n_cells."""
+    """Index condition key; context, perturbation, dose_um, fold, n_cells, kind, and stratum where the setting has one."""
     genes: np.ndarray
     """Panel `(genes,)`."""
     mean: np.ndarray
@@ -30,8 +29,14 @@ class Truth:
     """Unbiased, `(conditions, genes)`; NaN for one cell."""
     halves: np.ndarray
     """Mean of half A minus `mean`, of 20 random halvings, `(conditions, 20, genes)`; half A has n // 2 cells."""
+    q: np.ndarray
+    """Adjusted p-value (Welch, Benjamini-Hochberg) of half A of halving 0 against the shown controls, as `mean`."""
+    significant: dict[str, np.ndarray]
+    """1 where cells differ from all controls (rank-sum, adjusted p below 0.05), 0 where not, -1 where untested, as `mean`;
+    for "all" cells, and halves "a" and "b" of halving 0."""
     deg: dict[str, np.ndarray]
-    """Gene positions by |Welch t|, strongest first, `(conditions, <= 50)`, for "split_half" and "test_truth"."""
+    """Gene positions by |Welch t|, strongest first, `(conditions, <= 50 and the perturbed genes)`, -1 where there are
+    none, for "split_half", "test_truth" and "train_visible"."""
     coordinates: np.ndarray
     """PCA coordinates of up to 200 cells, `(conditions, cells, components)`, NaN where there are fewer."""
     pca_mean: np.ndarray
@@ -41,6 +46,8 @@ class Truth:
     controls: dict[str, np.ndarray]
     """Per tested context: mean, mean_a (shown to models), mean_b (kept for the truth), halves, n, n_a, variance.
     Halving 0 is the one into shown and kept; half A of the others has n // 2 cells."""
+    others: dict[str, np.ndarray]
+    """Mean, variance and n of all treated cells whose condition is not tested, per tested context as `controls`."""
     contexts: np.ndarray
     """Contexts in the order of `controls`, sorted."""
     centroid: np.ndarray
@@ -57,34 +64,62 @@ class Truth:
         """Coordinates of profiles `(cells, genes)` in the PCA of the truth, `(cells, components)`."""
         return (np.asarray(cells, dtype=float) - self.pca_mean) @ self.loadings
 
+    @cached_property
+    def context_rows(self) -> np.ndarray:
+        """Row of each condition's context in `controls` and `others`, `(conditions,)`."""
+        return np.searchsorted(self.contexts, self.obs["context"].astype(str).to_numpy())
+
+    @cached_property
+    def cells(self) -> list[np.ndarray]:
+        """Coordinates of each condition without padding, float64, each `(cells, components)`."""
+        return present(self.coordinates)
+
+    @cached_property
+    def median_distances(self) -> list[float]:
+        """Median distance of two cells of each condition, the unit of kernel lengths."""
+        return [median_distance(one) for one in self.cells]
+
+    @cached_property
+    def targets(self) -> np.ndarray:
+        """Positions of the genes that each condition perturbs itself, `(conditions, most per condition)`, -1 for none."""
+        kind = self.obs["kind"].astype(str) if "kind" in self.obs else pd.Series("", self.obs.index)
+        return target_positions(self.genes, self.obs["perturbation"].astype(str), kind)
+
+    @cached_property
+    def weights(self) -> np.ndarray:
+        """Weight of each gene by how far a condition stands out from the rest of its context, `(conditions, genes)`.
+
+        The rest are all other treated cells of the context, never its controls; NaN where there are none.
+
+        Source: metrics.md section 3.7; keeping to the context is our choice, because the rest of a pool of cell lines
+        would weigh what tells the lines apart.
+        """
+        n = self.obs["n_cells"].to_numpy(float)
+        mean, variance = (np.asarray(values, dtype=float) for values in (self.mean, self.variance))
+        others = tuple(self.others[name] for name in ("n", "mean", "variance"))
+        rest_n, rest_mean, rest_variance = rest_moments(n, mean, variance, self.context_rows, others)
+        return effect_weights(welch_t(mean, variance, n, rest_mean, rest_variance, rest_n))
+
+
+def present(coordinates: np.ndarray) -> list[np.ndarray]:
+    """Coordinates `(conditions, cells, components)` as one float64 array per condition, without the padding."""
+    return [one[~np.isnan(one).any(axis=1)].astype(float) for one in coordinates]
+
+
+def target_positions(genes: np.ndarray, perturbations: pd.Series, kinds: pd.Series) -> np.ndarray:
+    """Positions in the panel of the genes that each perturbation changes directly; see `Truth.targets`.
+
+    Only CRISPR perturbations have any: the target of a drug is not named by its label.
+    """
+    place = {gene: i for i, gene in enumerate(genes)}
+    named = [
+        [place[gene] for gene in genes_of(label) if gene in place] if kind.startswith("CRISPR") else []
+        for label, kind in zip(perturbations, kinds, strict=True)
+    ]
+    width = max(map(len, named), default=0)
+    return np.array([found + [-1] * (width - len(found)) for found in named], int).reshape(len(named), width)
+
 
 def rng_of(seed: int, label: str) -> np.random.Generator:
     """A generator of its own per condition, so that other conditions and row order do not matter."""
     return np.random.default_rng([seed, crc32(label.encode())])
-
-
-def rounded(truth: Truth) -> Truth:
-    """The truth at the resolution of a bundle; the basis of the PCA has it from the start."""
-    controls = {name: stored(truth.controls[name]) for name in ("mean", "mean_a", "mean_b")}
-    controls["variance"] = stored(truth.controls["variance"], VARIANCE_STEP)
-    controls["halves"] = _coarse(truth.controls["halves"])
-    return replace(
-        truth,
-        mean=stored(truth.mean),
-        variance=stored(truth.variance, VARIANCE_STEP),
-        halves=_coarse(truth.halves),
-        coordinates=truth.coordinates.astype(np.float16),
-        controls={**truth.controls, **controls},
-        centroid=stored(truth.centroid),
-    )
-
-
-def _coarse(halves: np.ndarray) -> np.ndarray:
-    """Round half-means to a power of two near a third of their condition's error; adds 1 to 2 % to its variance.
-
-    Halving 0 keeps the resolution of a mean: gene lists are scored on its half B alone.
-    """
-    spread = np.sqrt(np.mean(halves**2, axis=(1, 2), keepdims=True))
-    coarse = stored(halves, 2.0 ** np.round(np.log2(np.where(spread > 0, spread, 1.0) / 3)))
-    coarse[:, 0] = stored(halves[:, 0])
-    return coarse

@@ -82,3 +82,19 @@ class MeanPerDrug(_MeanEffect):
         return self.effects[
             (index.get_level_values("perturbation") == drug) & (index.get_level_values("context") != context)
         ]
+
+
+@model("mean_per_condition", title="Mean of the same condition", role="floor")
+class MeanPerCondition(_MeanEffect):
+    """Effect of the same condition as its training cells show it: what a table look-up knows.
+
+    Source: our choice; the floor of settings in which training holds other cells of the conditions asked about.
+    """
+
+    missing = "training holds no cell of {drug} in {context}"
+
+    def _rows(self, context: str, drug: str) -> pd.DataFrame:
+        index = self.effects.index
+        return self.effects[
+            (index.get_level_values("perturbation") == drug) & (index.get_level_values("context") == context)
+        ]

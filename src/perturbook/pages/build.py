@@ -67,7 +67,7 @@ def run_page(page_id: str, given: Mapping[str, Any], cores: int = 2) -> plan.Ste
         raise ConfigError(f"Parameter {', '.join(fixed)} cannot be given: `run` sets it.")
     # a file is named from where the user stands, the page runs from the project's folder
     given = {
-        k: str(Path(v).resolve()) if isinstance(v, str) and v.endswith(".h5ad") else v
+        k: str(Path(v).resolve()) if isinstance(v, str) and v.endswith((".h5ad", ".zarr")) else v
         for k, v in given.items()
     }
     name = sha256(json.dumps(given, sort_keys=True).encode()).hexdigest()[:8] if given else "as-in-the-book"

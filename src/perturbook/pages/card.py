@@ -115,13 +115,13 @@ def _load(name: str, size: str, columns: Columns | None) -> AnnData:
     return data.load(name, columns=columns, **options)
 
 
-def _files(name: str) -> list[dict]:
+def _files(name: str, sums: list[str]) -> list[dict]:
     """Where the values come from: the public files of a registry entry (none for a simulator), or the reader's own."""
     if name not in data.DATASETS:
         return [{"url": "", "sha256": data.own_sha256(name), "licence": "not stated"}]
     return [
-        {key: getattr(file, key) for key in ("url", "sha256", "licence")}
-        for file in data.DATASETS[name].files
+        {"url": file.url, "sha256": sum_, "licence": file.licence}
+        for file, sum_ in zip(data.DATASETS[name].files, sums, strict=True)
     ]
 
 
@@ -131,7 +131,7 @@ def _facts(name: str, cells: AnnData) -> dict:
     return {
         "title": entry.title if entry else f"The reader's own file {Path(name).name}",
         "synthetic": bool(entry and entry.synthetic),
-        "files": _files(name),
+        "files": _files(name, list(origin["sha256"])),
         "recovered": str(origin.get("recovered", "Values as the file holds them.")),
         "value_kind": str(cells.uns["value_kind"]),
         "cells": cells.n_obs,

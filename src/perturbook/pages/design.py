@@ -1,6 +1,6 @@
 """`Design`: what a setting page asks. Data, setting and options, refused at once where they do not fit together."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -133,10 +133,15 @@ class Design:
         if self.size and (own or not data.DATASETS[self.data].synthetic):
             raise ConfigError(f"size={self.size!r} has no meaning for {self.data}, which is not simulated.")
 
+    @classmethod
+    def of(cls, values: Mapping[str, Any]) -> "Design":
+        """The design that parameters of a page describe; other names among `values` are ignored."""
+        return cls(**{name: values[name] for name in cls.__dataclass_fields__ if name in values})
+
     @property
     def columns(self) -> Columns | None:
         """What the columns of the data hold; None where they are canonical."""
-        return columns_of(**{name: getattr(self, name) for name in COLUMNS})
+        return columns_of(vars(self))
 
     def load(self) -> AnnData:
         """Load and check the cells, `(cells, genes)`."""
@@ -203,7 +208,7 @@ def only(adata: AnnData, split: Split, conditions: pd.DataFrame) -> Split:
     return replace(split, conditions=split.conditions.loc[conditions.index], test=test, **shown)
 
 
-def columns_of(**parameters: str) -> Columns | None:
-    """`Columns` from the parameters of a page in `COLUMNS`; None where none is given."""
-    given = {COLUMNS[name]: value for name, value in parameters.items() if value}
+def columns_of(values: Mapping[str, Any]) -> Columns | None:
+    """`Columns` from the parameters of a page in `COLUMNS`; None where none is given. Other names are ignored."""
+    given = {field: values[name] for name, field in COLUMNS.items() if values.get(name)}
     return Columns(**given) if given else None

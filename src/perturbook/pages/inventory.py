@@ -101,7 +101,11 @@ def data_table() -> HTML:
         start = {"Name": name, "What": entry.title, "Cells": "simulated" if entry.synthetic else "real"}
         start["Cells"] = start["Cells"] if entry.cells else "none"
         for file in entry.files:
-            more = {"File": file.name, "Bytes": file.size, "sha256": code(file.sha256)}
+            more = {
+                "File": file.name,
+                "Bytes": file.size or "not known",
+                "sha256": code(file.sha256 or file.listed or "not known"),
+            }
             rows.append({**start, **more, "Licence": file.licence, "Address": file.url})
         if not entry.files:
             more = {

@@ -6,7 +6,7 @@ import pandas as pd
 from IPython.display import HTML
 
 from perturbook.errors import ConfigError
-from perturbook.evaluation import METRICS
+from perturbook.evaluation import CEILING, METRICS
 from perturbook.pages.html_table import items, join, link, table
 from perturbook.pages.present import SHORT, SHOWN, interval, number
 from perturbook.pages.standings import bundle_folders, standings
@@ -178,7 +178,7 @@ def main_table(board: pd.DataFrame, metric: str) -> HTML:
 def metrics_table(board: pd.DataFrame) -> HTML:
     """One row per page, predictor, mode and metric that has a defined value, with all that stands beside it."""
     rows = []
-    for metric in METRICS:
+    for metric in dict.fromkeys(board["metric"]):
         for _, row in _ordered(board[(board["metric"] == metric) & (board["n_defined"] > 0)]).iterrows():
             score = {"Metric": METRICS[metric].title, "Score": interval(row)}
             rows.append({**_labels(row), **score, **_beside(row), "Role": row["role"]})
@@ -189,7 +189,7 @@ def room_table(board: pd.DataFrame, metric: str) -> HTML:
     """Per page: best floor and duplicate, and how far duplicate and oracle lie above the best floor, paired."""
     rows = []
     for name, part in _of(board, metric).groupby("page", sort=False):
-        duplicate, oracle = (part[part["role"] == one] for one in ("ceiling", "oracle"))
+        duplicate, oracle = part[part["method"] == CEILING], part[part["role"] == "oracle"]
         row = duplicate.iloc[0]
         rows.append(
             {

@@ -5,7 +5,7 @@ from pathlib import Path
 import pandas as pd
 
 from perturbook.errors import InputError
-from perturbook.evaluation import METRICS, read_bundle, score, summarise
+from perturbook.evaluation import read_bundle, score, summarise
 from perturbook.evaluation.bundle import MANIFEST, TRUTH, Bundle, read_prediction
 from perturbook.pages.table import ROOT
 
@@ -74,7 +74,7 @@ def short_table(scores: pd.DataFrame, metrics: list[str] | None = None) -> pd.Da
     ]
     wide = summary.assign(text=text).pivot(index=["method", "mode"], columns="metric", values="text")
     order = pd.MultiIndex.from_frame(scores[["method", "mode"]].drop_duplicates())
-    return wide.reindex(index=order, columns=metrics or list(METRICS))
+    return wide.reindex(index=order, columns=metrics or list(dict.fromkeys(scores["metric"])))
 
 
 def not_applicable(scores: pd.DataFrame) -> dict[str, str]:

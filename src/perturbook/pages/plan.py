@@ -117,7 +117,7 @@ def step(page: Page, given: dict[str, Any], base: Path, siblings: list[Path]) ->
         given["bundles"] = (base / "bundles").as_posix()
     values = parameters.check(page.notebook, given)
     if page.studied:
-        Design(**{name: value for name, value in values.items() if name in Design.__dataclass_fields__})
+        Design.of(values)
     states = data_states(page, values)
     inputs = [path.relative_to(ROOT).as_posix() for path in _sources(page, values)] + ["constraints.txt"]
     inputs += [path.as_posix() for path in siblings]

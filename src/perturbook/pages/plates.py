@@ -1,4 +1,4 @@
-"""The L1000 chapter: one lead, scored per profile and per condition, with shared and with split control wells."""
+"""The L1000 chapter: one advantage, scored per profile and per condition, with shared and with split control wells."""
 
 import pandas as pd
 from IPython.display import HTML, Markdown
@@ -61,8 +61,8 @@ def mean_table(scores: pd.DataFrame, resamples: int) -> HTML:
     )
 
 
-def lead(scores: pd.DataFrame, resamples: int) -> pd.DataFrame:
-    """Paired lead of the plate mean over the mean of all training profiles, one row per view and key."""
+def gap(scores: pd.DataFrame, resamples: int) -> pd.DataFrame:
+    """Paired advantage of the plate mean over the mean of all training profiles, one row per view and key."""
     rows = []
     for view in VIEWS.values():
         for key in KEYS:
@@ -71,18 +71,22 @@ def lead(scores: pd.DataFrame, resamples: int) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def lead_table(scores: pd.DataFrame, resamples: int) -> HTML:
-    """`lead` with intervals."""
+def gap_table(scores: pd.DataFrame, resamples: int) -> HTML:
+    """`gap` with intervals."""
     filled = [
-        {"Scored": row["view"], "Controls": KEYS[row["key"]], "Lead of the plate mean": cell(row, 3)}
-        for _, row in lead(scores, resamples).iterrows()
+        {
+            "Scored": row["view"],
+            "Controls": KEYS[row["key"]],
+            "Plate mean minus mean of training": cell(row, 3),
+        }
+        for _, row in gap(scores, resamples).iterrows()
     ]
     return HTML(table(filled, "Mean of the same plate minus mean of training, paired over conditions"))
 
 
 def answer(scores: pd.DataFrame, resamples: int) -> Markdown:
     """The chapter in a sentence."""
-    rows = lead(scores, resamples).set_index(["view", "key"])
+    rows = gap(scores, resamples).set_index(["view", "key"])
     first = interval(rows.loc[("per profile", "pearson_delta_ctrl_shared")])
     last = interval(rows.loc[("per condition", "pearson_delta_ctrl")])
     return Markdown(

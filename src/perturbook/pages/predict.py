@@ -2,15 +2,20 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 
 import numpy as np
 import pandas as pd
 from anndata import AnnData
 
+from perturbook.data.schema import condition_keys
 from perturbook.errors import NotApplicable, ShapeError
-from perturbook.evaluation.bundle import Predicted
-from perturbook.evaluation.differential import top_genes, welch_t
-from perturbook.evaluation.truth import MAX_CELLS, N_DEG, VARIANCE_STEP, Truth, stored
+from perturbook.evaluation.measure import Cells, controls_of
+from perturbook.evaluation.predicted import Predicted
+from perturbook.evaluation.ranksum import Ranked
+from perturbook.evaluation.rounding import coordinate_step, stored, stored_variance
+from perturbook.evaluation.summary import different
+from perturbook.evaluation.truth import MAX_CELLS, Truth, rng_of
 from perturbook.models import MODELS, Prediction, Query, Training
 from perturbook.models.protocol import Model
 from perturbook.splits import Split
@@ -24,7 +29,8 @@ def predict(
     Each model predicts twice: with all controls visible, and without the reference controls, so that metrics may
     subtract different controls from truth and prediction. It is fitted again only where its training cells differ.
     """
-    made = {mode: {name: _Making(name, truth) for name in models} for mode in folds}
+    described = _Described(cells, next(iter(folds.values())), truth)
+    made = {mode: {name: _Making(name, truth, described) for name in models} for mode in folds}
     for mode, each in folds.items():
         for split in each:
             whole, blind = _Asked.of(cells, split), _Asked.of(cells, split.blind())
@@ -42,7 +48,7 @@ def predict(
 def _same(one: Predicted, other: Predicted) -> bool:
     if one.mean is None or other.mean is None:
         return one.reason == other.reason
-    arrays = ("mean", "mean_split", "variance", "coordinates")
+    arrays = ("mean", "mean_split", "variance", "coordinates", "significant")
     return all(_equal(getattr(one, name), getattr(other, name)) for name in arrays)
 
 
@@ -68,18 +74,33 @@ class _Asked:
         known = cells.uns.get("truth")
         truth = None if known is None else pd.DataFrame(known["expected_lognorm"], index=known["conditions"])
         training = Training(part(split.visible), frozenset(split.valid))
-        return cls(training, Query(part(split.query), split.conditions), truth)
+        return cls(
+            training, Query(part(split.query), split.conditions, batches=_batches(cells, split)), truth
+        )
 
     def to(self, made: type) -> Query:
         """The query for this model; only one that is declared to read the simulator's truth is given it."""
         return replace(self.query, truth=self.truth) if getattr(made, "reads_truth", False) else self.query
 
 
+def _batches(cells: AnnData, split: Split) -> pd.DataFrame | None:
+    """Share of each batch (plate) among the measured profiles of each condition asked about; None without batches.
+
+    A fact of the design, known before anything is measured.
+    """
+    if "replicate" not in cells.obs:
+        return None
+    asked = cells.obs.loc[split.test, ["context", "perturbation", "dose_um", "replicate"]]
+    keys = pd.Index(condition_keys(asked), name=split.conditions.index.name)
+    shares = pd.crosstab(keys, asked["replicate"].astype(str).to_numpy(), normalize="index")
+    return shares.reindex(split.conditions.index, fill_value=0.0)
+
+
 class _Making:
     """Predictions of one model in one mode, filled fold by fold."""
 
-    def __init__(self, name: str, truth: Truth):
-        self.made, self.truth, self.reason = MODELS[name], truth, ""
+    def __init__(self, name: str, truth: Truth, described: "_Described"):
+        self.made, self.truth, self.described, self.reason = MODELS[name], truth, described, ""
         self.arrays = {key: np.full(truth.mean.shape, np.nan) for key in ("mean", "mean_split")}
         self.extra: dict[str, np.ndarray] = {}
 
@@ -90,19 +111,21 @@ class _Making:
         rows = self.truth.obs.index.get_indexer(split.conditions.index)
         try:
             fitted = self.made().fit(whole.training)
-            full = self._ask(fitted, whole)
+            self._keep(rows, self._ask(fitted, whole))
             if blind.training is not whole.training:
                 fitted = self.made().fit(blind.training)
             self.arrays["mean_split"][rows] = self._ask(fitted, blind).mean
         except NotApplicable as why:
             self.reason = str(why)
-            return
+
+    def _keep(self, rows: np.ndarray, full: Prediction) -> None:
+        """What is kept of a prediction; its cells are described here, so that no two predictions are in memory."""
         self.arrays["mean"][rows] = full.mean
         if full.variance is not None:
             blank = np.full(self.truth.mean.shape, np.nan, np.float32)
-            self.extra.setdefault("variance", blank)[rows] = stored(full.variance, VARIANCE_STEP)
+            self.extra.setdefault("variance", blank)[rows] = stored_variance(full.variance)
         if full.cells is not None:
-            _describe_cells(self.extra, rows, full, self.truth)
+            self.described.keep(self.extra, rows, full.cells)
 
     def _ask(self, fitted: Model, asked: _Asked) -> Prediction:
         made, shape = (
@@ -118,30 +141,35 @@ class _Making:
         return made
 
     def predicted(self, mode: str) -> Predicted:
-        """The finished entry at the resolution of a bundle."""
+        """The finished entry at the resolution of a bundle; a model without a value anywhere is not applicable."""
         entry = Predicted(self.made.name, self.made.title, self.made.role, mode, reason=self.reason)
-        return (
-            entry
-            if self.reason
-            else replace(entry, **{k: stored(v) for k, v in self.arrays.items()}, **self.extra)
-        )
+        if self.reason:
+            return entry
+        return replace(entry, **{k: stored(v) for k, v in self.arrays.items()}, **self.extra)
 
 
-def _describe_cells(extra: dict[str, np.ndarray], rows: np.ndarray, made: Prediction, truth: Truth) -> None:
-    """Keep what else scores need of generated cells: counts, PCA coordinates, top genes against control."""
-    n, genes = truth.mean.shape
-    if "n_cells" not in extra:
-        extra["n_cells"] = np.zeros(n, int)
-        extra["coordinates"] = np.full((n, MAX_CELLS, truth.n_components), np.nan, np.float16)
-        extra["deg"] = np.full((n, min(N_DEG, genes)), -1, np.int32)
-    where = np.searchsorted(truth.contexts, truth.obs["context"].astype(str).to_numpy()[rows])
-    control = [np.asarray(truth.controls[name])[where] for name in ("mean", "variance", "n")]
-    counts = np.array([len(one) for one in made.cells])
-    extra["n_cells"][rows] = counts
-    for row, one in zip(rows, made.cells, strict=True):
-        some = one[np.linspace(0, len(one) - 1, min(len(one), MAX_CELLS)).astype(int)]
-        extra["coordinates"][row, : len(some)] = truth.project(some)
-    for i, row in enumerate(rows):
-        base = (control[0][i], control[1][i], control[2][i : i + 1])
-        t = welch_t(made.mean[i : i + 1], made.variance[i : i + 1], counts[i : i + 1], *base)
-        extra["deg"][row] = top_genes(t, extra["deg"].shape[1])[0]
+class _Described:
+    """What scores need of generated cells beyond their moments: counts, coordinates, genes that differ from control."""
+
+    def __init__(self, cells: AnnData, tested: list[Split], truth: Truth):
+        self.read, self.truth, self.step = Cells(cells), truth, coordinate_step(truth.coordinates)
+        self.controls = controls_of(cells, tested, truth.obs)
+        self.ranked = cache(lambda context: Ranked.of(self.read(self.controls[context][0])))
+
+    def keep(self, extra: dict[str, np.ndarray], rows: np.ndarray, made: Sequence[np.ndarray]) -> None:
+        """Describe the cells of some conditions `(cells, genes)` in arrays over all conditions, made where missing."""
+        n, genes = self.truth.mean.shape
+        if "n_cells" not in extra:
+            extra["n_cells"] = np.zeros(n, int)
+            extra["coordinates"] = np.full((n, MAX_CELLS, self.truth.n_components), np.nan, np.float32)
+            extra["significant"] = np.full((n, genes), -1, np.int8)
+        seed, obs = self.truth.facts.get("seed", 0), self.truth.obs
+        for row, one in zip(rows, made, strict=True):
+            extra["n_cells"][row] = len(one)
+            some = one[np.linspace(0, len(one) - 1, min(len(one), MAX_CELLS)).astype(int)]
+            extra["coordinates"][row, : len(some)] = stored(self.truth.project(some), self.step)
+            n_measured = int(obs["n_cells"].iloc[row])
+            if len(one) >= n_measured:  # p-values grow with the number of cells: as many as were measured
+                drawn = rng_of(seed, f"generated {obs.index[row]}").permutation(len(one))[:n_measured]
+                ranked = self.ranked(str(obs["context"].iloc[row]))
+                extra["significant"][row] = different(np.asarray(one, dtype=float)[np.sort(drawn)], ranked)

@@ -3,13 +3,12 @@
 import pandas as pd
 from IPython.display import HTML, Markdown
 
-from perturbook.evaluation import CEILING, METRICS, highest_dose, summarise
-from perturbook.evaluation.comparisons import comparisons
+from perturbook.evaluation import CEILING, CEILINGS, METRICS, highest_dose, summarise
+from perturbook.evaluation.dynamic_range import NOT_RESOLVABLE, own_range
 from perturbook.evaluation.score import FEW
-from perturbook.evaluation.strata import add_strata, strata
-from perturbook.evaluation.withheld import withheld
 from perturbook.pages import frame
 from perturbook.pages.html_table import Markup, items, join, table
+from perturbook.pages.standings import TITLES
 from perturbook.pages.study import Study
 
 MAIN = "pearson_delta_ctrl"
@@ -26,8 +25,6 @@ SHORT = {
     "nir": "Retrieval",
     "var_ratio": "Variance ratio",
 }
-COMPARED = ["pearson_delta_ctrl", "rmse_mean"]
-TITLES = {CEILING: "Split-half duplicate"}
 
 
 def titled(study: Study) -> dict[str, str]:
@@ -37,7 +34,7 @@ def titled(study: Study) -> dict[str, str]:
 
 def roles(study: Study) -> dict[str, str]:
     """Role per method, the ceiling included."""
-    return {**{p.name: p.role for p in study.bundle.predictions}, CEILING: "ceiling"}
+    return {**{p.name: p.role for p in study.bundle.predictions}, **dict.fromkeys(CEILINGS, "ceiling")}
 
 
 def label(study: Study, method: str, mode: str) -> str:
@@ -143,7 +140,20 @@ def _scores(study: Study, scores: pd.DataFrame, caption: str, resamples: int) ->
         name = label(study, row["method"], row["mode"])
         shown.setdefault(name, {"Predictor": name})[SHORT[row["metric"]]] = cell(row, 2)
     keys = ["Predictor", *(SHORT[key] for key in SHOWN)]
-    return table([{key: row[key] for key in keys} for row in shown.values()], caption)
+    filled = [{key: row[key] for key in keys} for row in shown.values()]
+    return table([_room(scores), *filled], caption)
+
+
+def _room(scores: pd.DataFrame) -> dict[str, str]:
+    """First row of the score table: how far a repeated measurement gets from the mean of training towards perfection."""
+    found = own_range(scores[scores["metric"].isin(SHOWN)]).set_index("metric")
+    row = {"Predictor": "Dynamic range of the metric"}
+    for key in SHOWN:
+        known = key in found.index and found.loc[key, "n_defined"] > 0
+        row[SHORT[key]] = number(found.loc[key, "median"], 2) if known else "undefined"
+        if known and found.loc[key, "label"] == NOT_RESOLVABLE:
+            row[SHORT[key]] += f", {NOT_RESOLVABLE}"
+    return row
 
 
 def _every_value(study: Study, scores: pd.DataFrame) -> str:
@@ -168,57 +178,6 @@ def _every_value(study: Study, scores: pd.DataFrame) -> str:
     ]
     caption = f"Every value of “{METRICS[MAIN].title}”, with the 95 % interval over its own measured cells; predictors with equal values stand once"
     return table(rows, caption)
-
-
-def against_best_floor(study: Study, resamples: int = 10_000) -> HTML:
-    """Paired difference of every predictor to the best floor of each metric in `COMPARED`: interval, and q of a signed-rank test."""
-    scores, where = headline(study)
-    floors = {metric: best(study, scores, metric, ("floor",)) for metric in COMPARED}
-    floors = {metric: floor for metric, floor in floors.items() if floor is not None}
-    if not floors:
-        return HTML("<p>No floor of this page has a defined score.</p>")
-    against = {metric: floor["method"] for metric, floor in floors.items()}
-    made = comparisons(scores, list(floors), against, n=resamples)
-    made = made[made["n_defined"] > 0]
-    rows: dict[str, dict] = {}
-    for _, row in made.iterrows():
-        name = label(study, row["method"], row["mode"])
-        column = _minus(study, row["metric"], floors)
-        mine = rows.setdefault(name, {"Predictor": name})
-        mine[column] = cell(row.rename({"difference": "mean"}), 3)
-        mine[f"q, {SHORT[row['metric']]}"] = number(row["q"])
-    named = [c for m in floors for c in (_minus(study, m, floors), f"q, {SHORT[m]}")]
-    filled = [{key: row.get(key, "–") for key in ("Predictor", *named)} for row in rows.values()]
-    family = int(made["family"].max()) if len(made) else 0
-    note = (
-        f"<p>q is the two-sided Wilcoxon signed-rank test over perturbations, corrected by Benjamini and Hochberg for the {family} "
-        "comparisons of this table; few perturbations cannot give a small one.</p>"
-    )
-    return HTML(table(filled, f"Difference to the best floor{where}, paired over conditions") + note)
-
-
-def _minus(study: Study, metric: str, floors: dict[str, pd.Series]) -> str:
-    return f"{SHORT[metric]}, minus {label(study, floors[metric]['method'], floors[metric]['mode'])}"
-
-
-def strata_table(study: Study, resamples: int = 10_000) -> HTML:
-    """Main score of the best simple predictors and of the duplicate by size of the effect and by number of cells."""
-    truth = study.bundle.truth
-    if withheld(truth) or len(truth.obs) < FEW:
-        return HTML("<p>Too few conditions, or no measurements at hand, to divide this page into strata.</p>")
-    labels = strata(truth)
-    scores = add_strata(study.scores[study.scores["metric"] == MAIN], labels)
-    tops = [best(study, scores, MAIN, (role,)) for role in ("floor", "opponent")]
-    chosen = [(top["method"], top["mode"]) for top in tops if top is not None] + [(CEILING, "")]
-    words = {"effect_tercile": "Effect", "cells_tercile": "Cells measured"}
-    rows = []
-    for stratum, word in words.items():
-        by = summarise(scores, by=[stratum], n=resamples).set_index(["method", "mode", stratum])
-        for level, size in labels[stratum].value_counts(sort=False).items():
-            if size:
-                row = {"Stratum": f"{word}: {level} third", "Conditions": size}
-                rows.append(row | {label(study, *key): cell(by.loc[(*key, level)], 2) for key in chosen})
-    return HTML(table(rows, f"“{METRICS[MAIN].title}” by stratum, all doses"))
 
 
 def audit_table(study: Study) -> HTML:

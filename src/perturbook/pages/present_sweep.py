@@ -3,7 +3,7 @@
 import pandas as pd
 from IPython.display import HTML, Markdown
 
-from perturbook.evaluation import CEILING, METRICS, compare, summarise
+from perturbook.evaluation import CEILING, CEILINGS, METRICS, compare, summarise
 from perturbook.pages.html_table import table
 from perturbook.pages.present import MAIN, cell, headline, interval, number, titled
 from perturbook.pages.study import Study
@@ -19,10 +19,10 @@ def support(mode: str) -> int:
 def curves(study: Study, resamples: int = 10_000) -> pd.DataFrame:
     """Mean score of every predictor at every k: columns k, method, predictor, metric, mean, low, high, n_defined, n_total.
 
-    At the highest dose where doses vary. The split-half duplicate, which no k changes, is left out.
+    At the highest dose where doses vary. The duplicates, which no k changes, are left out.
     """
     scores, _ = headline(study)
-    rows = summarise(scores[scores["metric"].isin(CURVES) & (scores["method"] != CEILING)], n=resamples)
+    rows = summarise(scores[scores["metric"].isin(CURVES) & ~scores["method"].isin(CEILINGS)], n=resamples)
     rows = rows[rows["mode"].str.startswith("k=") & (rows["n_defined"] > 0)]
     names = titled(study)
     return rows.assign(k=rows["mode"].map(support), predictor=rows["method"].map(names))

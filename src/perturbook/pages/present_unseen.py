@@ -1,5 +1,7 @@
 """Tables of the Settings chapter: questions, what training knows, audits, and leaks that the audit catches."""
 
+from collections.abc import Iterable
+
 import pandas as pd
 from anndata import AnnData
 from IPython.display import HTML
@@ -10,13 +12,16 @@ from perturbook.evaluation.manifest import manifest
 from perturbook.pages import frame
 from perturbook.pages.html_table import code, items, table
 from perturbook.pages.table import ROOT
-from perturbook.pages.unseen import known, leaks
+from perturbook.pages.unseen import known
+from perturbook.pages.unseen_genes import singles_known
+from perturbook.pages.unseen_leaks import PutIn, caught
 from perturbook.splits import SETTINGS, Split
 
 
-def question_table() -> HTML:
-    """The question that each setting asks, from the registry."""
-    rows = [{"Setting": code(name), "Asks": rule.question} for name, rule in SETTINGS.items()]
+def question_table(made: dict[str, Split]) -> HTML:
+    """The question that the setting of each split asks, from the registry."""
+    names = dict.fromkeys(split.setting for split in made.values())
+    rows = [{"Setting": code(name), "Asks": SETTINGS[name].question} for name in names]
     return HTML(table(rows, "The question of each setting"))
 
 
@@ -24,6 +29,25 @@ def known_table(cells: AnnData, made: dict[str, Split]) -> HTML:
     """`known` for every split: of how many conditions asked about does training hold a part of the answer?"""
     rows = [{"Setting": name, **known(cells, split)} for name, split in made.items()]
     return HTML(table(rows, "For how many of the conditions asked about does training hold ..."))
+
+
+def single_table(cells: AnnData, made: dict[str, Split]) -> HTML:
+    """`singles_known` for every split of a gene screen."""
+    rows = [{"Setting": name, **singles_known(cells, split)} for name, split in made.items()]
+    return HTML(
+        table(rows, "What is asked about, and how many of the two genes of a double training holds alone")
+    )
+
+
+def sum_table(sums: dict[str, pd.DataFrame], resamples: int, seed: int) -> HTML:
+    """Mean of `unseen_genes.sums` per setting, with 95 % bootstrap intervals over genes."""
+    rows = []
+    for name, found in sums.items():
+        block = found[["first", "second"]].to_numpy(str)
+        score = bootstrap_mean(found["correlation"].to_numpy(), n=resamples, seed=seed, block=block)
+        shown = _interval(score) if score.n_defined else "undefined"
+        rows.append({"Setting": name, "Sum of the known singles": shown, "Doubles": score.n_total})
+    return HTML(table(rows, "Correlation with the measured change"))
 
 
 def lookup_table(table_: pd.DataFrame, resamples: int, seed: int) -> HTML:
@@ -45,7 +69,8 @@ def lookup_table(table_: pd.DataFrame, resamples: int, seed: int) -> HTML:
 
 
 def _interval(value: Interval) -> str:
-    return f"{value.mean:.2f} [{value.low:.2f}, {value.high:.2f}]"
+    bounds = f" [{value.low:.2f}, {value.high:.2f}]" if pd.notna(value.low) else ""
+    return f"{value.mean:.2f}{bounds}"
 
 
 def audit_table(cells: AnnData, made: dict[str, Split]) -> HTML:
@@ -65,18 +90,15 @@ def check_list(cells: AnnData, split: Split) -> HTML:
     return HTML(items(splits.audit(cells, split).checks))
 
 
-def leak_table(cells: AnnData, made: dict[str, Split]) -> HTML:
-    """`leaks` as a table: what was put in, and the words that stop the page."""
+def leak_table(leaks: Iterable[PutIn]) -> HTML:
+    """`unseen_leaks.caught` as a table: what was put in, and the words that stop the page."""
     rows = [
-        {"Setting": name, "Put in": leak, "LeakError": code(message)}
-        for name, leak, message in leaks(cells, made)
+        {"Setting": name, "Put in": leak, "LeakError": code(message)} for name, leak, message in caught(leaks)
     ]
     return HTML(table(rows, "Leaks put in, and what the audit says"))
 
 
-def provenance(page: str, name: str, seed: int, size: str) -> HTML:
-    """What the chapter was made of, and the command that repeats it."""
-    given = {"data": name, "seed": seed, "size": size}
-    return frame.footer(
-        manifest(ROOT, page=page, tier="smoke", parameters=given, data={name: data.checksum(name)})
-    )
+def provenance(page: str, **given: str | int) -> HTML:
+    """What the chapter was made of, and the command that repeats it; `data` and `pairs` name its data sets."""
+    sources = {given[name]: data.checksum(given[name]) for name in ("data", "pairs")}
+    return frame.footer(manifest(ROOT, page=page, tier="smoke", parameters=given, data=sources))

@@ -103,8 +103,7 @@ def vocabulary(known: set[str]) -> pd.DataFrame:
     """Share of each small data set's genes that a vocabulary knows; data sets that cannot be had are left out."""
     rows = []
     for name, entry in sorted(data.DATASETS.items()):
-        small = sum(file.size or 0 for file in entry.files) < 10_000_000
-        if not entry.cells or entry.synthetic or not small or not data.available(name):
+        if not entry.cells or entry.synthetic or entry.full_size or not data.available(name):
             continue
         genes = data.load(name).var_names
         rows.append({"data": name, "genes": len(genes), "known": int(genes.isin(known).sum())})

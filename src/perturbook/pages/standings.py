@@ -8,7 +8,7 @@ import pandas as pd
 from anndata.io import read_elem
 
 from perturbook.errors import InputError
-from perturbook.evaluation import CEILING, METRICS, highest_dose, summarise
+from perturbook.evaluation import CEILING, CEILINGS, INTERPOLATED, METRICS, highest_dose, summarise
 from perturbook.evaluation.bundle import SCORES, TRUTH
 from perturbook.evaluation.ceiling import scaled
 from perturbook.evaluation.intervals import bootstrap_difference
@@ -16,6 +16,8 @@ from perturbook.evaluation.score import from_csv
 from perturbook.models import MODELS
 from perturbook.pages.table import ROOT, pages
 
+TITLES = {CEILING: "Split-half duplicate", INTERPOLATED: "Interpolated duplicate"}
+"""Names of the ceilings for readers."""
 MERIT = {"up": lambda v: v, "down": lambda v: -v, "to 1": lambda v: -abs(v - 1)}
 """From a value to one of which more is better, so that floors are chosen and differences signed alike. Our choice."""
 LABELS = ["page", "data", "cells", "setting", "dose_um", "method", "predictor", "role", "mode", "metric"]
@@ -123,13 +125,13 @@ def standings(folder: Path, resamples: int = 10_000) -> pd.DataFrame:
 
 def title(method: str, mode: str = "") -> str:
     """Name of a predictor for readers, with its zero-shot mode where modes differ."""
-    known = "Split-half duplicate" if method == CEILING else getattr(MODELS.get(method), "title", method)
+    known = TITLES.get(method) or getattr(MODELS.get(method), "title", method)
     return f"{known} (mode {mode})" if mode in ("A", "B") else known
 
 
 def role(method: str) -> str:
-    """Role of a method; one that is not registered is a model, and the duplicate the ceiling."""
-    return "ceiling" if method == CEILING else getattr(MODELS.get(method), "role", "model")
+    """Role of a method; one that is not registered is a model, and the duplicates are ceilings."""
+    return "ceiling" if method in CEILINGS else getattr(MODELS.get(method), "role", "model")
 
 
 def _beside(merit: pd.DataFrame, key: tuple[str, str], resamples: int) -> dict:

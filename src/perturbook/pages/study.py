@@ -19,6 +19,7 @@ from perturbook.evaluation.score import to_csv
 from perturbook.evaluation.truth import Truth
 from perturbook.evaluation.withheld import withheld
 from perturbook.models import MODELS
+from perturbook.pages import parameters
 from perturbook.pages.design import Design
 from perturbook.pages.kept import open_deposit
 from perturbook.pages.predict import predict
@@ -171,9 +172,7 @@ def _parameters(design: Design) -> dict:
 
 def design_of(page: Page) -> Design:
     """What a page of the book asks."""
-    return Design(
-        page=page.id, **{k: v for k, v in page.parameters.items() if k in Design.__dataclass_fields__}
-    )
+    return Design.of(parameters.check(page.notebook, {**page.parameters, "page": page.id}))
 
 
 def audit_page(page: Page) -> list[dict]:

@@ -2,13 +2,14 @@
 
 import numpy as np
 import pandas as pd
+from IPython.display import HTML
 
 from perturbook.data import Profiles
 from perturbook.evaluation import METRICS
 from perturbook.evaluation.intervals import bootstrap_mean
 from perturbook.evaluation.mean_profile import constant_guard, pearson_delta, r2_mean, r2_mean_clipped
 from perturbook.evaluation.retrieval import nir, rank_pred
-from perturbook.pages.html_table import Markup, code, join
+from perturbook.pages.html_table import Markup, code, join, table
 
 
 def treated(profiles: Profiles) -> tuple[pd.DataFrame, np.ndarray, np.ndarray]:
@@ -113,3 +114,17 @@ def summary(frame: pd.DataFrame, by: list[str], seed: int) -> pd.DataFrame:
         scores = {"mean": i.mean, "low": i.low, "high": i.high, "label": label, "kind": i.kind}
         rows.append(dict(zip(by, key, strict=True)) | scores)
     return pd.DataFrame(rows)
+
+
+def shown(frame: pd.DataFrame, caption: str, form: str = ".3f") -> HTML:
+    """A small table of a trap; `form` is the format of its fractions, and a missing value is the word undefined."""
+
+    def text(value) -> str:
+        if not isinstance(value, float):
+            return str(value)
+        words = "undefined" if np.isnan(value) else format(value, form)
+        return words.removeprefix("-") if not words.strip("-0.") else words  # rounded to 0, not below it
+
+    kept = frame if isinstance(frame.index, pd.RangeIndex) else frame.reset_index()
+    rows = [{str(name): text(row[name]) for name in kept} for row in kept.to_dict("records")]
+    return HTML(table(rows, caption))

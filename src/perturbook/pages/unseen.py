@@ -1,7 +1,4 @@
-"""The Settings chapter: every setting on one screen, what training knows in each, and leaks put in to be caught."""
-
-from collections.abc import Iterator
-from dataclasses import replace
+"""The Settings chapter: every setting of a drug screen, its folds and supports, and what training knows in each."""
 
 import numpy as np
 import pandas as pd
@@ -9,9 +6,8 @@ from anndata import AnnData
 
 from perturbook import splits
 from perturbook.data.schema import condition_keys, expression
-from perturbook.errors import LeakError, PerturbookError
 from perturbook.pages.study import layout_of
-from perturbook.splits import SETTINGS, Split
+from perturbook.splits import N_FOLDS, SETTINGS, Split
 from perturbook.splits.unseen_context import MODES
 
 K = 4  # support drugs in the examples
@@ -49,6 +45,26 @@ def rows_of(cells: AnnData, shown: dict[str, Split], context: str = "") -> pd.Da
     return pd.concat(tables, ignore_index=True)
 
 
+def folds(cells: AnnData, setting: str, seed: int) -> dict[str, Split]:
+    """All folds of one seed, by their number from 1."""
+    return {str(fold + 1): splits.split(cells, setting, seed, fold=fold) for fold in range(N_FOLDS)}
+
+
+def fold_rows(cells: AnnData, shown: dict[str, Split]) -> pd.DataFrame:
+    """Lay out several folds for `charts.split.split_grid`, one for each entry of its menu."""
+    return pd.concat(
+        [layout_of(cells, [split]).assign(fold=number) for number, split in shown.items()], ignore_index=True
+    )
+
+
+def times_tested(cells: AnnData, shown: dict[str, Split]) -> pd.Series:
+    """In how many of the folds each treated pair of context and perturbation is tested, `(pairs,)`."""
+    columns = ["context", "perturbation"]
+    treated = cells.obs.loc[~cells.obs["is_control"].astype(bool), columns].astype(str).drop_duplicates()
+    tested = pd.concat([split.conditions[columns].astype(str).drop_duplicates() for split in shown.values()])
+    return tested.value_counts().reindex(pd.MultiIndex.from_frame(treated), fill_value=0)
+
+
 def known(cells: AnnData, split: Split) -> dict[str, str]:
     """How many of the conditions asked about could be looked up in training, and in how far."""
     obs = cells.obs.assign(key=condition_keys(cells.obs)).astype({"context": str, "perturbation": str})
@@ -84,9 +100,9 @@ def lookup(cells: AnnData, split: Split) -> pd.DataFrame:
     Source: our choice.
     """
     obs = cells.obs.assign(key=condition_keys(cells.obs)).astype({"context": str})
-    test, train = (_means(cells, obs, names, "key") for names in (split.test, split.visible))
-    kept = _means(cells, obs, split.reference, "context")
-    shown = _means(cells, obs, np.setdiff1d(split.query, split.reference), "context")
+    test, train = (mean_profiles(cells, obs, names, "key") for names in (split.test, split.visible))
+    kept = mean_profiles(cells, obs, split.reference, "context")
+    shown = mean_profiles(cells, obs, np.setdiff1d(split.query, split.reference), "context")
     rows = []
     asked = split.conditions.astype({"context": str, "perturbation": str})
     for key in asked.index.intersection(train.index):
@@ -100,9 +116,9 @@ def lookup(cells: AnnData, split: Split) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["perturbation", "dose_um", "own", "others"])
 
 
-def _means(cells: AnnData, obs: pd.DataFrame, names: np.ndarray, by: str) -> pd.DataFrame:
-    """Mean profile of the cells `names` per label in `by`, `(labels, genes)`."""
-    label = pd.Categorical(obs.loc[names, by])
+def mean_profiles(cells: AnnData, obs: pd.DataFrame, names: np.ndarray, by: str) -> pd.DataFrame:
+    """Mean profile of the cells `names` per label that column `by` of `obs` gives them, `(labels, genes)`."""
+    label = pd.Categorical(obs.loc[names, by].astype(str))
     member = (label.codes == np.arange(len(label.categories))[:, None]) / label.value_counts().to_numpy()[
         :, None
     ]
@@ -113,74 +129,3 @@ def _means(cells: AnnData, obs: pd.DataFrame, names: np.ndarray, by: str) -> pd.
 def supports(cells: AnnData, seed: int, sizes: list[int]) -> dict[str, Split]:
     """Few-shot splits of one seed that differ in the size of their support."""
     return {f"k = {k}": splits.split(cells, "few_shot_context", seed, k=k) for k in sizes}
-
-
-def leaks(cells: AnnData, made: dict[str, Split]) -> Iterator[tuple[str, str, str]]:
-    """Put a leak into a sound split, one after the other, and yield setting, leak and the message that stops the page.
-
-    Raises:
-        PerturbookError: the audit let a leak pass.
-    """
-    for setting, leak, changed, split, fitted in _injected(cells, made):
-        try:
-            splits.audit(changed, split, fitted)
-        except LeakError as caught:
-            yield setting, leak, str(caught)
-        else:
-            raise PerturbookError(f"The audit let a leak pass: {leak} ({setting}).")
-
-
-def _injected(cells: AnnData, made: dict[str, Split]) -> Iterator[tuple]:
-    drug, zero = made["unseen_drug"], made["zero_shot_context, mode B"]
-    pair, plain = made["unseen_combination"], made["random_cells"]
-    one = drug.test[0]
-    yield (
-        "random_cells",
-        "one test cell is also in training",
-        cells,
-        replace(plain, train=np.append(plain.train, plain.test[0])),
-        None,
-    )
-    yield (
-        "unseen_drug",
-        "a cell of a held-out drug moves from the test into training",
-        cells,
-        replace(drug, train=np.append(drug.train, one), test=drug.test[1:]),
-        None,
-    )
-    yield (
-        "unseen_combination",
-        "genes were chosen on all cells",
-        cells,
-        pair,
-        {"gene panel": cells.obs_names},
-    )
-    yield (
-        "zero_shot_context, mode B",
-        "control cells of the new line are in training, as in mode A",
-        cells,
-        replace(zero, train=np.append(zero.train, zero.query)),
-        None,
-    )
-    yield (
-        "zero_shot_context, mode B",
-        "a treated cell of the new line is shown at prediction time",
-        cells,
-        replace(zero, query=np.append(zero.query, zero.test[0])),
-        None,
-    )
-    yield (
-        "unseen_drug",
-        "a training cell is a copy of a test cell under another name",
-        _with_copy(cells, one, drug.train[0]),
-        drug,
-        None,
-    )
-
-
-def _with_copy(cells: AnnData, of: str, name: str) -> AnnData:
-    """The cells, with the values of cell `of` put in the place of cell `name`."""
-    rows = np.arange(cells.n_obs)
-    rows[cells.obs_names.get_loc(name)] = cells.obs_names.get_loc(of)
-    layers = {layer: values[rows] for layer, values in cells.layers.items()}
-    return AnnData(cells.X[rows], obs=cells.obs, var=cells.var, layers=layers, uns=cells.uns)

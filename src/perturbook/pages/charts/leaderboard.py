@@ -105,7 +105,7 @@ def _tidy(board: pd.DataFrame, values: tuple[str, str, str]) -> pd.DataFrame:
     table = board.dropna(subset=[values[0]]).rename(columns=named)
     order = {key: i for i, key in enumerate(METRICS)}
     table = table.sort_values("metric", key=lambda keys: keys.map(order), kind="stable")
-    table["name"] = table["metric"].map({key: metric.title for key, metric in METRICS.items()})
+    table["name"] = table["metric"].map({key: METRICS[key].title for key in table["metric"].unique()})
     table["block"] = table["title"] + " (" + table["cells"] + ")"
     # ten digits, as in every file: a specification must not differ in the last bit of a sum
     table[["value", "from", "to"]] = table[["value", "from", "to"]].astype(float).round(10)

@@ -44,7 +44,7 @@ def overshoot(frame: pd.DataFrame) -> alt.Chart:
         .encode(
             x=alt.X("gain:Q", title="predicted effect / true effect (no unit)"),
             y=alt.Y("value:Q", title="mean score over conditions (no unit)"),
-            **_told_apart(
+            **told_apart(
                 "score", {"r2_mean": VERMILLION, "r2_mean_clipped": GREEN, "pearson_delta_ctrl_shared": BLUE}
             ),
             tooltip=["score", "gain", alt.Tooltip("value", format=".3f")],
@@ -61,7 +61,7 @@ def overshoot(frame: pd.DataFrame) -> alt.Chart:
 def shared_control(frame: pd.DataFrame) -> alt.Chart:
     """Draw the correlation of two effects that do not exist, from `traps_reference.shared_control`."""
     data = frame.groupby(["controls", "n_control"])[["value", "expected"]].mean().reset_index()
-    groups = _told_apart(
+    groups = told_apart(
         "controls", {"same cells": VERMILLION, "split": BLUE}, title="control cells subtracted"
     )
     base = alt.Chart(data).encode(
@@ -124,7 +124,7 @@ def spread(frame: pd.DataFrame) -> alt.Chart:
         .encode(
             x=alt.X("spread:Q", title="standard deviation of generated / true cells (no unit)"),
             y=alt.Y("relative:Q", title="score / score of the bare mean (lower is better)"),
-            **_told_apart("score", {"rel_rmse_cell": VERMILLION, "edist_u_genes": GREEN}),
+            **told_apart("score", {"rel_rmse_cell": VERMILLION, "edist_u_genes": GREEN}),
             tooltip=[
                 "score",
                 "spread",
@@ -146,7 +146,7 @@ def energy_bias(frame: pd.DataFrame) -> alt.Chart:
     """Draw mean and standard deviation of both energy statistics, from `traps_spread.energy_bias`."""
     data = frame.groupby(["statistic", "n_cells"])["value"].agg(["mean", "std"]).reset_index()
     data = data.assign(low=data["mean"] - data["std"], high=data["mean"] + data["std"])
-    groups = _told_apart("statistic", {"U (edist_u)": BLUE, "V": VERMILLION})
+    groups = told_apart("statistic", {"U (edist_u)": BLUE, "V": VERMILLION})
     base = alt.Chart(data).encode(
         x=alt.X("n_cells:Q", title="cells per side", scale=LOG), color=groups["color"]
     )
@@ -166,8 +166,14 @@ def energy_bias(frame: pd.DataFrame) -> alt.Chart:
     )
 
 
-def _told_apart(field: str, colours: dict[str, str], title: str | None = None) -> dict:
-    """Colour and shape for the groups of `field`, in one legend: no reader depends on colour alone."""
+def told_apart(field: str, colours: dict[str, str], title: str | None = None) -> dict:
+    """Colour and shape for the groups of `field`, in one legend: no reader depends on colour alone.
+
+    Args:
+        field: column of the groups.
+        colours: colour of each group, in the order of the legend.
+        title: of the legend, the field when None.
+    """
     shared = {"title": title or field, "legend": alt.Legend(orient="top", columns=1)}
     domain, hues = list(colours), list(colours.values())
     return {
@@ -181,7 +187,7 @@ def _intervals(
 ) -> alt.Chart:
     """Points with intervals per group; a group without a defined value is the words "undefined (0 of N)"."""
     missing = data["mean"].isna()
-    look, offset = _told_apart(group, colours), alt.YOffset(f"{group}:N")
+    look, offset = told_apart(group, colours), alt.YOffset(f"{group}:N")
     base = alt.Chart(data[~missing]).encode(y=y, yOffset=offset, color=look["color"])
     bars = base.mark_rule().encode(x=alt.X("low:Q", title=x_title), x2="high:Q")
     points = base.mark_point().encode(x="mean:Q", shape=look["shape"], tooltip=["label", "kind"])

@@ -5,9 +5,9 @@ import numpy as np
 import pandas as pd
 from IPython.display import Markdown
 
-from perturbook.evaluation import CEILING, METRICS, summarise
-from perturbook.evaluation.metric import view
+from perturbook.evaluation import CEILINGS, METRICS, summarise
 from perturbook.evaluation.score import FEW
+from perturbook.evaluation.view import view
 from perturbook.evaluation.withheld import withheld
 from perturbook.pages.charts.split import split_grid
 from perturbook.pages.palette import CATEGORY, ROLE, ROLE_SHAPE
@@ -28,7 +28,7 @@ def split_chart(study: Study) -> alt.Chart:
 def _named(study: Study, rows: pd.DataFrame) -> pd.DataFrame:
     """`rows` with what readers see of method, mode and metric: predictor, role, name."""
     predictor = [label(study, m, mode) for m, mode in zip(rows["method"], rows["mode"], strict=True)]
-    name = rows["metric"].map({key: metric.title for key, metric in METRICS.items()})
+    name = rows["metric"].map({key: METRICS[key].title for key in rows["metric"].unique()})
     return rows.assign(predictor=predictor, role=rows["method"].map(roles(study)), name=name)
 
 
@@ -185,7 +185,7 @@ def _compared(study: Study) -> list[str]:
     """Mean of training, and the best opponent or other floor, and the oracle where there is one."""
     rows = summarise(study.scores[study.scores["metric"] == MAIN], n=10)
     rows = rows[
-        rows["mean"].notna() & ~rows["method"].isin([CEILING, "mean_train", "shifted_controls", "oracle"])
+        rows["mean"].notna() & ~rows["method"].isin([*CEILINGS, "mean_train", "shifted_controls", "oracle"])
     ]
     best = rows.sort_values("mean", ascending=False)["method"].drop_duplicates().head(1).tolist()
     return ["mean_train", *best, "oracle"]

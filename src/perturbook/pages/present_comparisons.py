@@ -1,0 +1,66 @@
+"""What a setting page says of differences: every predictor against the best floor, and scores by stratum."""
+
+import pandas as pd
+from IPython.display import HTML
+
+from perturbook.evaluation import CEILING, METRICS, summarise
+from perturbook.evaluation.comparisons import comparisons
+from perturbook.evaluation.score import FEW
+from perturbook.evaluation.strata import add_strata, strata
+from perturbook.evaluation.withheld import withheld
+from perturbook.pages.html_table import table
+from perturbook.pages.present import MAIN, SHORT, best, cell, headline, label, number
+from perturbook.pages.study import Study
+
+COMPARED = ["pearson_delta_ctrl", "rmse_mean"]
+
+
+def against_best_floor(study: Study, resamples: int = 10_000) -> HTML:
+    """Paired difference of every predictor to the best floor of each metric in `COMPARED`: interval, and q of a signed-rank test."""
+    scores, where = headline(study)
+    floors = {metric: best(study, scores, metric, ("floor",)) for metric in COMPARED}
+    floors = {metric: floor for metric, floor in floors.items() if floor is not None}
+    if not floors:
+        return HTML("<p>No floor of this page has a defined score.</p>")
+    against = {metric: floor["method"] for metric, floor in floors.items()}
+    made = comparisons(scores, list(floors), against, n=resamples)
+    made = made[made["n_defined"] > 0]
+    rows: dict[str, dict] = {}
+    for _, row in made.iterrows():
+        name = label(study, row["method"], row["mode"])
+        column = _minus(study, row["metric"], floors)
+        mine = rows.setdefault(name, {"Predictor": name})
+        mine[column] = cell(row.rename({"difference": "mean"}), 3)
+        mine[f"q, {SHORT[row['metric']]}"] = number(row["q"])
+    named = [c for m in floors for c in (_minus(study, m, floors), f"q, {SHORT[m]}")]
+    filled = [{key: row.get(key, "–") for key in ("Predictor", *named)} for row in rows.values()]
+    family = int(made["family"].max()) if len(made) else 0
+    note = (
+        f"<p>q is the two-sided Wilcoxon signed-rank test over perturbations, corrected by Benjamini and Hochberg for the {family} "
+        "comparisons of this table; few perturbations cannot give a small one.</p>"
+    )
+    return HTML(table(filled, f"Difference to the best floor{where}, paired over conditions") + note)
+
+
+def _minus(study: Study, metric: str, floors: dict[str, pd.Series]) -> str:
+    return f"{SHORT[metric]}, minus {label(study, floors[metric]['method'], floors[metric]['mode'])}"
+
+
+def strata_table(study: Study, resamples: int = 10_000) -> HTML:
+    """Main score of the best simple predictors and of the duplicate by size of the effect and by number of cells."""
+    truth = study.bundle.truth
+    if withheld(truth) or len(truth.obs) < FEW:
+        return HTML("<p>Too few conditions, or no measurements at hand, to divide this page into strata.</p>")
+    labels = strata(truth)
+    scores = add_strata(study.scores[study.scores["metric"] == MAIN], labels)
+    tops = [best(study, scores, MAIN, (role,)) for role in ("floor", "opponent")]
+    chosen = [(top["method"], top["mode"]) for top in tops if top is not None] + [(CEILING, "")]
+    words = {"effect_tercile": "Effect", "cells_tercile": "Cells measured"}
+    rows = []
+    for stratum, word in words.items():
+        by = summarise(scores, by=[stratum], n=resamples).set_index(["method", "mode", stratum])
+        for level, size in labels[stratum].value_counts(sort=False).items():
+            if size:
+                row = {"Stratum": f"{word}: {level} third", "Conditions": size}
+                rows.append(row | {label(study, *key): cell(by.loc[(*key, level)], 2) for key in chosen})
+    return HTML(table(rows, f"“{METRICS[MAIN].title}” by stratum, all doses"))
