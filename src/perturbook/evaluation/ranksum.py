@@ -19,6 +19,8 @@ class Ranked:
 
     values: np.ndarray
     """Controls sorted within each gene, `(genes, cells)`, float64."""
+    lowest: np.ndarray
+    """Controls that hold the smallest value of the gene, which are mostly its zeros, `(genes,)`."""
     ties: np.ndarray
     """Sum over groups of t equal controls of t^3 - t, `(genes,)`."""
 
@@ -32,8 +34,9 @@ class Ranked:
         values = _sorted(controls)
         if not values.shape[1]:
             raise InputError("There are no control cells to compare with; give at least one.")
-        _, ties = _merger()(values, np.empty((len(values), 0)), np.zeros(len(values)))
-        return cls(values, ties)
+        nothing = np.empty((len(values), 0))
+        _, ties = _merger()(values, nothing, nothing, np.zeros(len(values), int), np.zeros(len(values)))
+        return cls(values, np.sum(values == values[:, :1], axis=1), ties[0])
 
 
 def p_values(treated: np.ndarray, ranked: Ranked, *, continuity: bool = True) -> np.ndarray:
@@ -59,20 +62,51 @@ def p_values(treated: np.ndarray, ranked: Ranked, *, continuity: bool = True) ->
 
     Source: metrics.md section 5.4; Mann and Whitney 1947, with the usual correction for ties.
     """
-    treated = _sorted(treated)
-    if len(treated) != len(ranked.values):
-        raise ShapeError(f"treated cells have {len(treated)} genes, the controls {len(ranked.values)}.")
-    n, n0 = treated.shape[1], ranked.values.shape[1]
+    return p_values_of_halves(treated, np.asarray(treated)[:0], ranked, continuity=continuity)[0]
+
+
+def p_values_of_halves(
+    first: np.ndarray, second: np.ndarray, ranked: Ranked, *, continuity: bool = True
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """`p_values` of all cells of a condition and of each of two halves, in the time of one.
+
+    Args:
+        first: `(cells, genes)`.
+        second: the other cells, `(cells, genes)`.
+        ranked: as in `p_values`.
+        continuity: as in `p_values`.
+
+    Returns:
+        p-values of all cells, of the first half and of the second, `(genes,)` each; NaN where there is no such cell,
+        and in all three where any value is NaN.
+
+    Raises:
+        ShapeError: the gene axes differ.
+
+    Source: as `p_values`.
+    """
+    halves = _sorted(first), _sorted(second)
+    for one in halves:
+        if len(one) != len(ranked.values):
+            raise ShapeError(f"treated cells have {len(one)} genes, the controls {len(ranked.values)}.")
+    wins, ties = _merger()(*halves, ranked.values, ranked.lowest, ranked.ties)
+    n_first, n_second = (one.shape[1] for one in halves)
+    undefined = np.zeros(len(ranked.values), bool)
+    for values in (*halves, ranked.values):  # sorting puts NaN last
+        undefined |= np.isnan(values[:, -1:]).any(axis=1)
+    counts, n0 = (n_first + n_second, n_first, n_second), ranked.values.shape[1]
+    found = (_p(*one, n0, continuity) for one in zip(wins, ties, counts, strict=True))
+    return tuple(np.where(undefined, np.nan, p) for p in found)
+
+
+def _p(wins: np.ndarray, ties: np.ndarray, n: int, n0: int, continuity: bool) -> np.ndarray:
     if n == 0:
-        return np.full(len(treated), np.nan)
-    wins, ties = _merger()(treated, ranked.values, ranked.ties)
+        return np.full(len(wins), np.nan)
     variance = n * n0 / 12 * (n + n0 + 1 - ties / ((n + n0) * (n + n0 - 1)))
     distance = np.abs(wins - n * n0 / 2) - (0.5 if continuity else 0)
     with np.errstate(divide="ignore", invalid="ignore"):
         p = np.minimum(2 * ndtr(-distance / np.sqrt(variance)), 1)
-    p = np.where(variance > 0, p, 1.0)
-    undefined = np.isnan(treated[:, -1]) | np.isnan(ranked.values[:, -1])  # sorting puts NaN last
-    return np.where(undefined, np.nan, p)
+    return np.where(variance > 0, p, 1.0)
 
 
 def benjamini_hochberg(p: np.ndarray) -> np.ndarray:
@@ -114,41 +148,40 @@ def _merger():
     return njit(cache=True, nogil=True)(_merge)
 
 
-def _merge(treated, control, control_ties):
-    """Per gene: pairs in which the treated cell is higher (a tie counts one half), and sum(t^3 - t) of the pool.
+def _merge(first, second, control, lowest, control_ties):
+    """For all treated cells, the first half and the second: pairs won against controls, and sum(t^3 - t) of the pool.
 
-    Both sides are `(genes, cells)` and sorted. A run of equal treated values is placed by bisection, because most
-    genes hold many equal zeros and few other values.
+    All sides are `(genes, cells)` and sorted; a tie wins one half. Results are `(3, genes)`. One walk along the values
+    of a gene serves the three; the lowest value, mostly zero, is stepped over, because most cells hold it.
     """
-    genes, n = treated.shape
-    n0 = control.shape[1]
-    wins, ties = np.empty(genes), np.empty(genes)
+    genes, n_first = first.shape
+    n_second, n0 = second.shape[1], control.shape[1]
+    wins, ties = np.zeros((3, genes)), np.zeros((3, genes))
     for g in range(genes):
-        won, tied, i, below = 0.0, control_ties[g], 0, 0
-        while i < n:
-            value, start = treated[g, i], i
-            while i < n and treated[g, i] == value:
+        ties[:, g] = control_ties[g]
+        i = j = k = 0
+        while i < n_first or j < n_second:
+            from_second = i == n_first or (j < n_second and second[g, j] < first[g, i])
+            value = second[g, j] if from_second else first[g, i]
+            start_i, start_j = i, j
+            while i < n_first and first[g, i] == value:
                 i += 1
-            if i == start:  # NaN equals nothing, itself included
+            while j < n_second and second[g, j] == value:
+                j += 1
+            if i == start_i and j == start_j:  # NaN equals nothing, itself included
                 break
-            top = n0
-            while below < top:  # controls below the value
-                middle = (below + top) // 2
-                if control[g, middle] < value:
-                    below = middle + 1
-                else:
-                    top = middle
-            equal, top = below, n0
-            if below < n0 and control[g, below] == value:
-                while equal < top:  # controls up to the value
-                    middle = (equal + top) // 2
-                    if control[g, middle] <= value:
-                        equal = middle + 1
-                    else:
-                        top = middle
-            run, shared = float(i - start), float(equal - below)
-            won += run * (below + shared / 2)
-            tied += ((run + shared) ** 3 - (run + shared)) - (shared**3 - shared)
-            below = equal
-        wins[g], ties[g] = won, tied
+            while k < n0 and control[g, k] < value:
+                k += 1
+            below = k
+            if k == 0 and n0 > 0 and control[g, 0] == value:
+                k = lowest[g]
+            while k < n0 and control[g, k] == value:
+                k += 1
+            shared = float(k - below)
+            runs = (i - start_i + j - start_j, i - start_i, j - start_j)
+            for part in range(3):
+                run = float(runs[part])
+                if run > 0:
+                    wins[part, g] += run * (below + shared / 2)
+                    ties[part, g] += ((run + shared) ** 3 - (run + shared)) - (shared**3 - shared)
     return wins, ties

@@ -29,9 +29,9 @@ def stored_variance(values: np.ndarray) -> np.ndarray:
 
 
 def coordinate_step(coordinates: np.ndarray) -> float:
-    """Step of PCA coordinates `(conditions, cells, components)`: a sixth of the smallest spread of a component or less."""
+    """Step of PCA coordinates `(conditions, cells, components)`: a tenth of the smallest spread of a component or less."""
     spread = np.nanstd(coordinates, axis=(0, 1)) if coordinates.size else np.zeros(0)
-    return _short(spread[spread > 0].min(initial=np.inf) / 6)
+    return _short(spread[spread > 0].min(initial=np.inf) / 10)
 
 
 def stored_loadings(loadings: np.ndarray) -> np.ndarray:

@@ -3,7 +3,7 @@
 import numpy as np
 
 from perturbook.evaluation.basis import sample_of
-from perturbook.evaluation.ranksum import Ranked, benjamini_hochberg, p_values
+from perturbook.evaluation.ranksum import Ranked, benjamini_hochberg, p_values, p_values_of_halves
 from perturbook.evaluation.truth import N_HALVES, rng_of
 
 FDR = 0.05
@@ -24,7 +24,7 @@ def condition_summary(cells: np.ndarray, ranked: Ranked, seed: int, key: str) ->
     halves, first = half_means(cells, rng_of(seed, key))
     in_a = np.zeros(len(cells), bool)
     in_a[first] = True
-    parts = {"all": cells, "a": cells[in_a], "b": cells[~in_a]}
+    tests = p_values_of_halves(cells[in_a], cells[~in_a], ranked)
     return {
         "mean": cells.mean(axis=0),
         "variance": variance_of(cells),
@@ -32,7 +32,7 @@ def condition_summary(cells: np.ndarray, ranked: Ranked, seed: int, key: str) ->
         "variance_a": variance_of(cells[in_a]),
         "halves": halves,
         "sample": cells[sample_of(cells, seed, key)],
-        **{f"significant_{name}": different(part, ranked) for name, part in parts.items()},
+        **{f"significant_{name}": _called(p) for name, p in zip(("all", "a", "b"), tests, strict=True)},
     }
 
 
@@ -70,9 +70,11 @@ def different(cells: np.ndarray, ranked: Ranked) -> np.ndarray:
 
     Source: metrics.md section 5.4.
     """
-    if not len(cells):
-        return np.full(cells.shape[1], -1, np.int8)
-    return (benjamini_hochberg(p_values(cells, ranked)) < FDR).astype(np.int8)
+    return _called(p_values(cells, ranked))
+
+
+def _called(p: np.ndarray) -> np.ndarray:
+    return np.where(np.isnan(p), -1, benjamini_hochberg(p) < FDR).astype(np.int8)
 
 
 def variance_of(cells: np.ndarray) -> np.ndarray:

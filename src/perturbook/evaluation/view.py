@@ -96,7 +96,8 @@ class View:
 
     def heg(self, k: int) -> np.ndarray:
         """Positions of the `k` genes highest in control, `(conditions, k)`; all genes where the panel has fewer."""
-        return top_genes(self.mu0, min(k, self.mu0.shape[1]))
+        control = np.asarray(self.truth.controls["mean"], dtype=float)
+        return top_genes(control, min(k, control.shape[1]))[self.truth.context_rows]
 
     def kept_genes(self, significant: np.ndarray) -> np.ndarray:
         """Mask of the significant genes without those that a perturbation changes directly."""

@@ -32,4 +32,4 @@ def _blank(value):
         return {name: _blank(one) for name, one in value.items()}
     if not isinstance(value, np.ndarray):
         return value
-    return np.full_like(value, np.nan if value.dtype.kind == "f" else -1)
+    return np.full_like(value, {"f": np.nan, "b": False}.get(value.dtype.kind, -1))

@@ -45,7 +45,7 @@ def notices(synthetic: bool, deposited: str = "") -> HTML:
 
 def footer(about: Mapping, values: str = "") -> HTML:
     """What a page was made of and the command that repeats it, from its manifest; `values` says what its numbers are."""
-    given = {k: v for k, v in about["parameters"].items() if k != "models"}
+    given = {k: v for k, v in about["parameters"].items() if k != "models" and v not in ("", [])}
     rows = {
         "Page": about["page"],
         "Parameters": "; ".join(f"{k} = {v}" for k, v in given.items()),

@@ -69,13 +69,20 @@ def _treated(card: Card) -> str:
     return f"{n or 'no'} perturbation{'s' * (n > 1)}"
 
 
+def noun(card: Card) -> str:
+    """What the rows of the data set are."""
+    if card.facts["synthetic"]:
+        return "simulated cells"
+    return "bulk profiles" if card.facts["value_kind"] == "log_intensity" else "cells"
+
+
 def answer(card: Card) -> Markdown:
     """The card in one sentence."""
     facts, doses = card.facts, card.facts["doses_um"]
-    kind = "simulated cells" if facts["synthetic"] else "cells"
+    kind, contexts = noun(card), f"{facts['contexts']} context{'s' * (facts['contexts'] > 1)}"
     range_ = f" at {len(doses)} doses from {doses[0]:g} to {doses[-1]:g} µM" if len(doses) > 1 else ""
     return Markdown(
-        f"**{facts['cells']:,} {kind} with {facts['genes']:,} genes in {facts['contexts']} contexts; "
+        f"**{facts['cells']:,} {kind} with {facts['genes']:,} genes in {contexts}; "
         f"{_treated(card)} besides control{range_}.**"
     )
 
@@ -138,7 +145,7 @@ def change_text(card: Card) -> Markdown:
         return Markdown(
             "No cell of this data set is perturbed, so there is no change to measure and no prediction to score."
         )
-    kind = "simulated cells" if card.facts["synthetic"] else "cells"
+    kind = noun(card)
     ratio = (change["measured"] / change["expected"]).rename("ratio")
     what = f"In these {kind} the measured change is"
     if change["dose_um"].nunique() > 1:

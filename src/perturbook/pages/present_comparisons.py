@@ -8,7 +8,7 @@ from perturbook.evaluation.comparisons import comparisons
 from perturbook.evaluation.score import FEW
 from perturbook.evaluation.strata import add_strata, strata
 from perturbook.evaluation.withheld import withheld
-from perturbook.pages.html_table import table
+from perturbook.pages.html_table import Markup, join, table
 from perturbook.pages.present import MAIN, SHORT, best, cell, headline, label, number
 from perturbook.pages.study import Study
 
@@ -25,19 +25,29 @@ def against_best_floor(study: Study, resamples: int = 10_000) -> HTML:
     against = {metric: floor["method"] for metric, floor in floors.items()}
     made = comparisons(scores, list(floors), against, n=resamples)
     made = made[made["n_defined"] > 0]
+    doubles = bool(scores["perturbation"].str.contains("+", regex=False).any())
     rows: dict[str, dict] = {}
     for _, row in made.iterrows():
         name = label(study, row["method"], row["mode"])
         column = _minus(study, row["metric"], floors)
         mine = rows.setdefault(name, {"Predictor": name})
         mine[column] = cell(row.rename({"difference": "mean"}), 3)
+        if doubles and not pd.isna(row["naive_low"]):
+            naive = f" naive [{number(row['naive_low'])}, {number(row['naive_high'])}]"
+            mine[column] = join(mine[column], Markup("<small>"), naive, Markup("</small>"))
         mine[f"q, {SHORT[row['metric']]}"] = number(row["q"])
     named = [c for m in floors for c in (_minus(study, m, floors), f"q, {SHORT[m]}")]
     filled = [{key: row.get(key, "–") for key in ("Predictor", *named)} for row in rows.values()]
     family = int(made["family"].max()) if len(made) else 0
     note = (
         f"<p>q is the two-sided Wilcoxon signed-rank test over perturbations, corrected by Benjamini and Hochberg for the {family} "
-        "comparisons of this table; few perturbations cannot give a small one.</p>"
+        "comparisons of this table; few perturbations cannot give a small one."
+        + (
+            " Doubles share genes: the interval resamples genes, the naive one beside it resamples doubles as if they shared none."
+            if doubles
+            else ""
+        )
+        + "</p>"
     )
     return HTML(table(filled, f"Difference to the best floor{where}, paired over conditions") + note)
 
