@@ -9,10 +9,15 @@ import pytest
 from small_predictions import CONTROL, NAMES, adata_of, cells, means, needed
 
 from perturbook.evaluation import mean_profile as mp
-from perturbook.evaluation.differential import welch_t
-from perturbook.evaluation.distribution import edist_u
+from perturbook.evaluation import weighted
+from perturbook.evaluation.ceiling import scaled
+from perturbook.evaluation.differential import welch_p, welch_t
+from perturbook.evaluation.distribution import LENGTHS, edist_u, median_distance, mmd2_u
+from perturbook.evaluation.duplicate import interpolated
+from perturbook.evaluation.ranksum import benjamini_hochberg
 from perturbook.evaluation.retrieval import nir, rank_pred
 
+pytestmark = pytest.mark.filterwarnings("ignore:Excluding")  # a fifth of the cells is meant to be left out
 scperteval = needed("scperteval")
 CONTROLS, MEASURED, GENERATED = cells()
 Y, YHAT, MU0 = means(MEASURED), means(GENERATED), CONTROLS.mean(axis=0)
@@ -44,15 +49,22 @@ def highest(k):
     return np.argsort(-MU0, kind="stable")[:k]
 
 
-def rest_t():
-    """|t| of each condition against the cells of all others, controls left out, `(conditions, genes)`."""
-    rows = []
-    for name in NAMES:
-        rest = np.concatenate([MEASURED[other] for other in NAMES if other != name])
-        sides = [(x.mean(axis=0), x.var(axis=0, ddof=1), len(x)) for x in (MEASURED[name], rest)]
-        (m, v, n), (m0, v0, n0) = sides
-        rows.append(welch_t([m], [v], [n], m0, v0, n0)[0])
-    return np.stack(rows)
+def moments(cells):
+    """Mean, variance and count of each condition, in the order of NAMES."""
+    parts = [cells[name] for name in NAMES]
+    return means(cells), np.stack([x.var(axis=0, ddof=1) for x in parts]), np.array([len(x) for x in parts])
+
+
+def rest():
+    """Moments of the cells of all other conditions, controls left out."""
+    mean, variance, n = moments(MEASURED)
+    nobody = np.zeros(1), np.full((1, 60), np.nan), np.full((1, 60), np.nan)
+    n, mean, variance = weighted.rest_moments(n, mean, variance, np.zeros(5, int), nobody)
+    return mean, variance, n
+
+
+def weights():
+    return weighted.effect_weights(welch_t(*moments(MEASURED), *rest()))
 
 
 def test_mse(theirs):
@@ -66,6 +78,19 @@ def test_pearson_ctrl_is_pearson_delta_with_shared_controls(theirs):
 def test_pearson_ctrl_heg_k(theirs):
     s = highest(20)
     agree(mp.pearson_delta((Y - MU0)[:, s], (YHAT - MU0)[:, s], 0), theirs("pearson_ctrl_heg_k=20"))
+
+
+def test_l2_heg_k(theirs):
+    s = highest(20)
+    agree(mp.l2(Y[:, s], YHAT[:, s]), theirs("l2_heg_k=20"))
+
+
+def test_wmse_exp2(theirs):
+    agree(weighted.wmse(Y, YHAT, weights()), theirs("wmse_exp2"))
+
+
+def test_weighted_r2_pert_exp2_with_the_mean_of_the_others_as_centroid(theirs):
+    agree(weighted.r2w_delta(Y - OTHERS, YHAT - OTHERS, weights()), theirs("weighted_r2_pert_exp2"))
 
 
 def test_pearson_pert_centres_on_the_other_tested_perturbations_where_we_take_the_training_centroid(theirs):
@@ -93,15 +118,54 @@ def test_ties_are_broken_by_noise_there_and_count_against_the_prediction_here(pr
     assert rank.mean() < 1  # predictions that are all alike look better than the worst
 
 
-def test_energy_distance_pca_k(theirs):
+@pytest.fixture(scope="module")
+def coordinates():
+    """(measured, generated) per condition in the ten leading components of their basis."""
     from sklearn.decomposition import PCA
 
     basis = PCA(50, random_state=42).fit(adata_of(MEASURED, CONTROLS).X)
-    ours = [
-        edist_u(*(basis.transform(part[name])[:, :10] for part in (MEASURED, GENERATED))) for name in NAMES
-    ]
-    agree(ours, theirs("energy_distance_pca_k=10"))
+    return [tuple(basis.transform(part[name])[:, :10] for part in (MEASURED, GENERATED)) for name in NAMES]
+
+
+def test_energy_distance_pca_k(theirs, coordinates):
+    agree([edist_u(*pair) for pair in coordinates], theirs("energy_distance_pca_k=10"))
 
 
 def test_energy_distance_in_all_genes(theirs):
     agree([edist_u(MEASURED[name], GENERATED[name]) for name in NAMES], theirs("energy_distance_top_k=60"))
+
+
+def test_unbiased_mmd_median_has_one_kernel_of_the_pooled_median_where_ours_has_three_of_the_truth(
+    theirs, coordinates
+):
+    pooled = [mmd2_u(*pair, (median_distance(np.concatenate(pair)),)) for pair in coordinates]
+    agree(pooled, theirs("unbiased_mmd_median_pca_k=10"))
+    ours = [mmd2_u(x, y, tuple(length * median_distance(x) for length in LENGTHS)) for x, y in coordinates]
+    assert np.abs(np.array(ours) - theirs("unbiased_mmd_median_pca_k=10")).max() > 0.01
+
+
+def calibrated(prepared, protocol):
+    table = scperteval.calibrate(prepared, protocol).per_perturbation.set_index("perturbation").loc[NAMES]
+    return tuple(table[name].to_numpy(float) for name in ("raw_positive", "raw_negative", "drf"))
+
+
+@pytest.mark.parametrize(
+    ("protocol", "perfect"), [("mse", 0.0), ("pearson_ctrl", 1.0), ("energy_distance_pca_k=10", 0.0)]
+)
+def test_dynamic_range_fraction_but_for_their_clip_and_the_millionth_they_add_below(
+    prepared, protocol, perfect
+):
+    value, negative, drf = calibrated(prepared, protocol)
+    room = np.abs(perfect - negative)
+    agree(np.clip(scaled(value, negative, perfect) * room / (room + 1e-6), -1, 1), drf)
+
+
+def test_the_interpolated_duplicate_is_ours_with_all_other_cells_as_reference(prepared):
+    rng, first, second = np.random.default_rng(42), {}, {}
+    for name in sorted(NAMES):  # the halves that it draws
+        rows = np.arange(40)
+        rng.shuffle(rows)
+        first[name], second[name] = MEASURED[name][np.sort(rows[:20])], MEASURED[name][np.sort(rows[20:])]
+    q = benjamini_hochberg(welch_p(*moments(second), *rest()))
+    duplicate = interpolated(means(second), q, OTHERS)
+    agree(mp.rmse_mean(means(first), duplicate) ** 2, calibrated(prepared, "mse")[0])

@@ -150,3 +150,15 @@ def test_an_unknown_metric_or_floor_is_named():
         comparisons(table, "edist_u", "floor")
     with pytest.raises(ConfigError, match="'ceiling' has no score of 'nir'"):
         comparisons(table, "nir", "ceiling")
+
+
+def test_two_methods_that_differ_by_the_rounding_of_a_bundle_are_tied_and_not_significant():
+    rows = [
+        {"condition": f"c|d{i}", "context": "c", "perturbation": f"d{i}", "dose_um": np.nan, "mode": ""}
+        | {"metric": "rmse_mean", "method": method, "value": i / 10 + off}
+        for i in range(12)
+        for method, off in (("floor", 0.0), ("same", 8e-5), ("better", -0.01))
+    ]
+    found = comparisons(pd.DataFrame(rows), "rmse_mean", "floor", n=100).set_index("method")
+    assert not found.loc["same", "p"] < 1 and found.loc["same", "difference"] == pytest.approx(8e-5)
+    assert found.loc["better", "p"] < 0.001

@@ -11,7 +11,7 @@ from hypothesis.extra.numpy import arrays
 from scipy.stats import false_discovery_control, mannwhitneyu
 
 from perturbook.errors import InputError, ShapeError
-from perturbook.evaluation.ranksum import Ranked, benjamini_hochberg, p_values
+from perturbook.evaluation.ranksum import Ranked, benjamini_hochberg, p_values, p_values_of_halves
 
 RNG = np.random.default_rng(0)
 CONTROLS, TREATED = (np.log1p(RNG.negative_binomial(1, p, (n, 40))) for n, p in ((90, 0.5), (35, 0.4)))
@@ -125,3 +125,22 @@ def test_benjamini_hochberg_equals_scipy_along_the_last_axis(p):
 def test_an_undefined_p_value_stays_undefined_and_does_not_enlarge_the_family():
     q = benjamini_hochberg([[0.01, np.nan, 0.5], [np.nan] * 3])
     np.testing.assert_allclose(q, [[0.02, np.nan, 0.5], [np.nan] * 3])
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    arrays(float, st.tuples(st.integers(0, 7), st.just(3)), elements=st.sampled_from([0.0, 0.5, 2.0, 3.0])),
+    arrays(float, st.tuples(st.integers(0, 7), st.just(3)), elements=st.sampled_from([0.0, 0.5, 1.0])),
+    arrays(float, st.tuples(st.integers(1, 7), st.just(3)), elements=st.sampled_from([-1.0, 0.0, 0.5, 1.0])),
+)
+def test_halves_tested_together_equal_halves_tested_alone(first, second, controls):
+    ranked = Ranked.of(controls)
+    alone = [p_values(cells, ranked) for cells in (np.concatenate([first, second]), first, second)]
+    np.testing.assert_array_equal(p_values_of_halves(first, second, ranked), alone)
+
+
+def test_a_missing_value_of_one_half_leaves_its_gene_undefined_in_all_three():
+    holed = TREATED.copy()
+    holed[0, 7] = np.nan
+    for p in p_values_of_halves(holed[:10], TREATED[10:], Ranked.of(CONTROLS)):
+        np.testing.assert_array_equal(np.flatnonzero(np.isnan(p)), [7])

@@ -12,6 +12,8 @@ from perturbook.evaluation.intervals import bootstrap_difference
 from perturbook.evaluation.paired_tests import hodges_lehmann, signed_rank, smallest_p
 from perturbook.evaluation.ranksum import benjamini_hochberg
 
+TIED = 1e-4
+"""Scores this near, relative to those above 1, are tied for the test: bundles round that much. Our choice."""
 BOTH = "AB"
 """Mode of a predictor that is the same in the zero-shot modes A and B."""
 
@@ -98,7 +100,9 @@ def _compare(
     i = bootstrap_difference(first, second, n=n, seed=seed, block=block_of(conditions))
     naive = bootstrap_difference(first, second, n=n, seed=seed)
     names = conditions["perturbation"].to_numpy(str)
-    units = pd.Series(first - second).groupby(names if len(set(names)) > 1 else np.arange(len(names))).mean()
+    apart = first - second
+    apart[np.abs(apart) <= TIED * np.maximum(1, np.abs(second))] = 0.0  # NaN stays NaN
+    units = pd.Series(apart).groupby(names if len(set(names)) > 1 else np.arange(len(names))).mean()
     units = units.dropna().to_numpy()
     return {
         "difference": i.mean,

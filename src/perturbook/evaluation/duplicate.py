@@ -5,10 +5,14 @@ from dataclasses import replace
 
 import numpy as np
 
+from perturbook.evaluation.half_distances import two_samples_of_halves
 from perturbook.evaluation.metric import METRICS
 from perturbook.evaluation.predicted import Predicted
 from perturbook.evaluation.truth import N_HALVES, Truth, rng_of
 from perturbook.evaluation.view import Options, View, other_half, view
+
+OF_TWO_SAMPLES = {"edist_u", "mmd2_u"}
+"""Metrics that are columns of `View.two_samples`."""
 
 
 def whole_view(truth: Truth, options: Options | None = None) -> View:
@@ -35,9 +39,8 @@ def half_view(whole: View, split: int) -> View:
     control = np.asarray(truth.controls["halves"][:, split], dtype=float)[truth.context_rows]
     n0, n_a = (np.asarray(truth.controls[name], dtype=float)[truth.context_rows] for name in ("n", "n_a"))
     size = n_a if split == 0 else n0 // 2  # halving 0 is the one that separates shown from kept controls
-    cells = [
-        one[rng_of(split, key).permutation(len(one))]
-        for key, one in zip(truth.obs.index, whole.cells, strict=True)
+    in_a = [
+        _half_of_cells(split, key, len(one)) for key, one in zip(truth.obs.index, whole.cells, strict=True)
     ]
     untested = np.full(half.shape, -1, np.int8)
     return replace(
@@ -52,9 +55,26 @@ def half_view(whole: View, split: int) -> View:
         n_predicted=n // 2,
         significant=untested if split else truth.significant["b"],
         significant_hat=untested if split else truth.significant["a"],
-        cells=[one[len(one) // 2 :] for one in cells],
-        cells_hat=[one[: len(one) // 2] for one in cells],
+        cells=[one[~mask] for one, mask in zip(whole.cells, in_a, strict=True)],
+        cells_hat=[one[mask] for one, mask in zip(whole.cells, in_a, strict=True)],
     )
+
+
+def _half_of_cells(split: int, key: str, n: int) -> np.ndarray:
+    """Which of the `n` described cells of a condition are in half A, `(n,)`."""
+    mask = np.zeros(n, bool)
+    mask[rng_of(split, key).permutation(n)[: n // 2]] = True
+    return mask
+
+
+def _two_samples(whole: View) -> np.ndarray:
+    """`View.two_samples` of every halving, `(halvings, conditions, 2)`, from distances that all halvings share."""
+    found = []
+    described = zip(whole.obs.index, whole.cells, whole.truth.median_distances, strict=True)
+    for key, cells, unit in described:
+        in_a = np.array([_half_of_cells(split, key, len(cells)) for split in range(N_HALVES)])
+        found.append(two_samples_of_halves(cells, in_a, unit))
+    return np.stack(found, axis=1)
 
 
 def duplicate_scores(
@@ -71,8 +91,11 @@ def duplicate_scores(
     """
     whole, shape = whole_view(truth, options), (len(truth.obs),)
     total, defined = ({key: np.zeros(shape) for key in keys} for _ in range(2))
+    two_samples = _two_samples(whole) if OF_TWO_SAMPLES & set(total) else None
     for split in range(N_HALVES):
         v = half_view(whole, split)
+        if two_samples is not None:
+            vars(v)["two_samples"] = two_samples[split]  # where the cached property keeps its value
         for key in total:
             if not (split and METRICS[key].first_halving):
                 values = METRICS[key].compute(v)

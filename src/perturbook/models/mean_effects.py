@@ -25,6 +25,8 @@ class _MeanEffect:
     """yhat = mu0 + mean of the training effects chosen by `_rows`, at the same dose."""
 
     missing = ""
+    of: tuple[str, ...] = ()
+    """Labels of a condition that decide its rows, besides the dose."""
 
     def fit(self, train: Training) -> "_MeanEffect":
         """Keep the training effects, `(conditions, genes)`."""
@@ -33,13 +35,17 @@ class _MeanEffect:
 
     def predict(self, query: Query) -> Prediction:
         """Add the mean effect to each condition's control mean; raises NotApplicable where training has none."""
-        shifts = []
-        for context, drug, dose in query.group("context", "perturbation", "dose_um"):
+        groups, shifts = query.group(*self.of, "dose_um"), {}
+        for of, (context, drug, dose) in zip(
+            groups, query.group("context", "perturbation", "dose_um"), strict=True
+        ):
+            if of in shifts:
+                continue
             rows = at_dose(self._rows(context, drug), dose)
             if rows.empty:
                 raise NotApplicable(self.missing.format(context=context, drug=drug))
-            shifts.append(rows.to_numpy().mean(axis=0))
-        return Prediction(query.mu0 + np.stack(shifts))
+            shifts[of] = rows.to_numpy().mean(axis=0)
+        return Prediction(query.mu0 + np.stack([shifts[of] for of in groups]))
 
 
 @model("mean_train", title="Mean of training", role="floor")
@@ -63,6 +69,7 @@ class MeanPerContext(_MeanEffect):
     """
 
     missing = "training holds no treated cell of {context}"
+    of = ("context",)
 
     def _rows(self, context: str, drug: str) -> pd.DataFrame:
         return self.effects[self.effects.index.get_level_values("context") == context]
@@ -76,6 +83,7 @@ class MeanPerDrug(_MeanEffect):
     """
 
     missing = "training holds no cell of {drug} in another context"
+    of = ("context", "perturbation")
 
     def _rows(self, context: str, drug: str) -> pd.DataFrame:
         index = self.effects.index
@@ -92,6 +100,7 @@ class MeanPerCondition(_MeanEffect):
     """
 
     missing = "training holds no cell of {drug} in {context}"
+    of = ("context", "perturbation")
 
     def _rows(self, context: str, drug: str) -> pd.DataFrame:
         index = self.effects.index

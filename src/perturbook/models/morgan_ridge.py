@@ -60,7 +60,7 @@ class MorganRidge:
         self.features, self.effects = self._features(index), train.effects.to_numpy()
         self.structure = structures(self.table).reindex(index["perturbation"]).to_numpy(str)
         self.doses, self.maps = self._doses(index), {}
-        self.own = {q for q in self.doses if well_measured(index["perturbation"], self.doses == q)}
+        self.own = {q for q in np.unique(self.doses) if well_measured(index["perturbation"], self.doses == q)}
         return self
 
     def _map(self, dose: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

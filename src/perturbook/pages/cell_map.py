@@ -34,7 +34,8 @@ def cell_map(adata: AnnData, seed: int, shown: int) -> pd.DataFrame:
     cells = AnnData(expression(adata)[rows].copy(), obs=pd.DataFrame(index=obs.index))
     most = min(cells.shape) - 1
     sc.pp.pca(cells, n_comps=min(N_COMPONENTS, most), random_state=seed)
-    sc.pp.neighbors(cells, n_neighbors=min(N_NEIGHBOURS, most), random_state=seed)
+    # Gaussian weights of the neighbour graph: those of UMAP itself would be compiled anew for every page
+    sc.pp.neighbors(cells, n_neighbors=min(N_NEIGHBOURS, most), method="gauss", random_state=seed)
     sc.tl.umap(cells, random_state=seed)
     place = cells.obsm["X_umap"].round(3)
     return pd.DataFrame(

@@ -20,6 +20,16 @@ TITLES = {CEILING: "Split-half duplicate", INTERPOLATED: "Interpolated duplicate
 """Names of the ceilings for readers."""
 MERIT = {"up": lambda v: v, "down": lambda v: -v, "to 1": lambda v: -abs(v - 1)}
 """From a value to one of which more is better, so that floors are chosen and differences signed alike. Our choice."""
+BOARD = (
+    *(
+        "pearson_delta_ctrl",
+        "pearson_delta_ctrl_shared",
+        "pearson_delta_ctrl_deg20",
+        "pearson_delta_centroid",
+    ),
+    *("r2_mean", "r2_mean_deg50", "rmse_mean", "nir", "rel_rmse_cell", "var_ratio", "edist_u"),
+)
+"""Metrics of the leaderboard; the others stand in each page's scores.csv. Our choice."""
 LABELS = ["page", "data", "cells", "setting", "dose_um", "method", "predictor", "role", "mode", "metric"]
 NUMBERS = ["mean", "median", "low", "high", "n_defined", "n_total", "interval"]
 BESIDE = ["floor", "floor_mean", "ceiling_mean", "gain", "gain_low", "gain_high", "gain_n", "scaled"]
@@ -74,10 +84,10 @@ def read_scores(folder: Path) -> tuple[pd.DataFrame, dict]:
 
 
 def standings(folder: Path, resamples: int = 10_000) -> pd.DataFrame:
-    """Summarise every predictor of a page on every metric, beside its best floor and the split-half duplicate.
+    """Summarise every predictor of a page on the metrics of `BOARD`, beside its best floor and the split-half duplicate.
 
-    Where doses vary, only the conditions of the highest dose count. The best floor is the one with the best mean among those of the same zero-shot mode; a predictor that is the same in
-    both modes meets the floors of both.
+    Where doses are a series, only the conditions of the highest dose count. The best floor is the one with the best mean
+    among those of the same zero-shot mode; a predictor that is the same in both modes meets the floors of both.
 
     Args:
         folder: folder of a bundle.
@@ -94,7 +104,7 @@ def standings(folder: Path, resamples: int = 10_000) -> pd.DataFrame:
     Source: metrics.md sections 1.7, 6 and 8.
     """
     scores, facts = read_scores(folder)
-    scores, dose = highest_dose(scores)
+    scores, dose = highest_dose(scores[scores["metric"].isin(BOARD)])
     summary = summarise(scores, n=resamples)
     about = {
         "page": facts["page"],

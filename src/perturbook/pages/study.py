@@ -130,6 +130,8 @@ def layout_of(cells: AnnData, folds: list[Split]) -> pd.DataFrame:
             obs.loc[obs["context"].isin(split.held_out) & treated & (part == "training"), "part"] = "support"
         groups = obs.groupby(["context", "perturbation"])["part"]
         table = groups.agg(part=_parts, cells="size").reset_index()
+        idle = (table["part"] == "not used").groupby(table["context"]).transform("all")
+        table = table[~idle]  # other worlds of a screen of genes, and lines that a fold does not touch
         held = ", ".join(split.held_out[:2]) + (
             f" and {len(split.held_out) - 2} more" if len(split.held_out) > 2 else ""
         )

@@ -5,7 +5,7 @@ import numpy as np
 import pandas as pd
 from IPython.display import Markdown
 
-from perturbook.evaluation import CEILINGS, METRICS, summarise
+from perturbook.evaluation import CEILINGS, METRICS, highest_dose, summarise
 from perturbook.evaluation.score import FEW
 from perturbook.evaluation.view import view
 from perturbook.evaluation.withheld import withheld
@@ -40,6 +40,7 @@ def _every_value(study: Study, scores: pd.DataFrame, pick: alt.Parameter, **enco
     """A tick per condition and predictor; its tooltip holds the interval that its own measured cells leave it."""
     each = _named(study, scores.dropna(subset=["value"]))
     each["low"], each["high"] = (each["value"] + s * 1.96 * each["within_se"] for s in (-1, 1))
+    each = each.round(4)
     columns = ["predictor", "name", "role", "condition", "value", "low", "high"]
     base = alt.Chart(each[columns]).transform_filter(alt.datum.name == pick)
     tips = ["condition", *_three_digits("value", "low", "high")]
@@ -51,7 +52,10 @@ def _every_value(study: Study, scores: pd.DataFrame, pick: alt.Parameter, **enco
 def score_chart(study: Study, resamples: int) -> alt.LayerChart:
     """Every predictor on the metric the reader picks: mean with interval, or every value below ten conditions."""
     scores, where = headline(study)
-    summary = _named(study, summarise(scores, n=resamples))
+    scores = scores[
+        ~scores["clipped"].astype(bool)
+    ]  # clipped values exist to compare with tables, not to be seen
+    summary = _named(study, summarise(scores, n=resamples)).round(5)
     summary = summary[summary["n_defined"] > 0]
     names = list(dict.fromkeys(summary["name"]))
     first = METRICS[MAIN].title if METRICS[MAIN].title in names else names[0]
@@ -94,14 +98,14 @@ def score_chart(study: Study, resamples: int) -> alt.LayerChart:
 
 
 def strata_chart(study: Study, resamples: int) -> alt.LayerChart:
-    """The same scores by dose where there are several, else by context."""
-    by = "dose_um" if study.scores["dose_um"].nunique() > 1 else "context"
+    """The same scores by what varies: dose, else context, else perturbation where there are few."""
+    by, titled = _stratum(study.scores)
     methods = [m for m in dict.fromkeys(study.scores["method"]) if m != "shifted_controls"]
     rows = study.scores[
         study.scores["method"].isin(methods)
         & study.scores["metric"].isin(["r2_mean", MAIN, "rel_rmse_mean", "nir"])
     ]
-    summary = _named(study, summarise(rows, by=[by], n=min(resamples, 1_000)))
+    summary = _named(study, summarise(rows, by=[by], n=min(resamples, 1_000))).round(5)
     summary = summary[summary["n_defined"] > 0]
     names, everyone = list(dict.fromkeys(summary["name"])), list(dict.fromkeys(summary["predictor"]))
     pick = alt.param(
@@ -113,7 +117,7 @@ def strata_chart(study: Study, resamples: int) -> alt.LayerChart:
     axis = (
         alt.X("dose_um:Q", title="Dose (µM, log scale)", scale=alt.Scale(type="log"))
         if by == "dose_um"
-        else alt.X("context:N", title="Context held out", axis=alt.Axis(labelAngle=-30))
+        else alt.X(f"{by}:N", title=titled, axis=alt.Axis(labelAngle=-30))
     )
     base = alt.Chart(summary[["predictor", "name", by, "mean", "low", "high", "n_defined"]]).transform_filter(
         alt.datum.name == pick
@@ -144,7 +148,7 @@ def strata_chart(study: Study, resamples: int) -> alt.LayerChart:
         "n_defined",
     ]
     points = base.mark_point(filled=True, size=70).encode(**encode, tooltip=tips)
-    if by == "context":
+    if by != "dose_um":
         layered = alt.layer(points)
     else:
         lines = base.mark_line().encode(**{k: v for k, v in encode.items() if k != "shape"})
@@ -152,8 +156,17 @@ def strata_chart(study: Study, resamples: int) -> alt.LayerChart:
     return layered.add_params(pick, hover).properties(
         width="container",
         height=300,
-        description="Mean score of every predictor by dose, or by context where doses do not vary; the menu picks the metric.",
+        description=f"Mean score of every predictor by {titled.lower()}; the menu picks the metric.",
     )
+
+
+def _stratum(scores: pd.DataFrame) -> tuple[str, str]:
+    """Column whose values the strata chart tells apart, and its title."""
+    if not pd.isna(highest_dose(scores)[1]):
+        return "dose_um", "Dose"
+    if scores["context"].nunique() > 1 or scores["perturbation"].nunique() > N_CONDITIONS:
+        return "context", "Context"
+    return "perturbation", "Perturbation"
 
 
 def change_table(study: Study) -> pd.DataFrame:
