@@ -27,7 +27,7 @@ from perturbook.evaluation import (
     write_bundle,
 )
 from perturbook.evaluation.metric import key_on
-from perturbook.evaluation.score import from_csv, to_csv, wide
+from perturbook.evaluation.score import from_csv, highest_dose, to_csv, wide
 from perturbook.pages.own_bundle import not_applicable, short_table
 from perturbook.splits import split
 
@@ -384,3 +384,14 @@ def test_a_bundle_in_memory_and_its_folder_give_the_same_scores(folder, scores):
 def test_a_new_truth_scores_the_same_predictions_otherwise(scores):
     other = replace(truth(), mean=truth().mean + np.array([1.0, 0, 0]))
     assert value(score(Bundle(other, [of_cells()])), "r2_mean", "a|x|1") != value(scores, "r2_mean", "a|x|1")
+
+
+def test_doses_are_a_series_only_where_a_quarter_of_the_perturbations_has_the_highest():
+    rows = [("c", f"d{i}", 10.0) for i in range(8)]
+    series = pd.DataFrame(
+        rows + [("c", "d0", 100.0), ("c", "d1", 100.0)], columns=["context", "perturbation", "dose_um"]
+    )
+    top, dose = highest_dose(series)
+    assert dose == 100.0 and len(top) == 2
+    everything, none = highest_dose(series.iloc[:-1])
+    assert np.isnan(none) and len(everything) == 9

@@ -49,8 +49,17 @@ def test_a_predictor_that_looks_elsewhere_has_a_flat_line_and_one_that_looks_her
 
 def test_the_gain_of_support_is_zero_where_support_is_not_used(study):
     shown = present.gain_table(study, 100).data
-    row = next(part for part in shown.split("<tr>") if "No change" in part)
-    assert "undefined" in row and "0.000" in row
+    rows = {
+        name: next(part for part in shown.split("<tr>") if name in part)
+        for name in ("No change", "Mean of the same context")
+    }
+    assert (
+        "undefined" in rows["No change"]
+        and "0.000" in rows["No change"]
+        and "<td>0</td>" in rows["No change"]
+    )
+    assert "<td>1</td>" in rows["Mean of the same context"]  # without any support it is not defined
+    assert "duplicate" not in shown
 
 
 def test_the_sentence_names_both_ends_and_the_chart_describes_itself(study):

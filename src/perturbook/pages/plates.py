@@ -50,7 +50,7 @@ def mean_table(scores: pd.DataFrame, resamples: int) -> HTML:
     filled = [
         {"Predictor": named(method)}
         | {
-            f"{view}, {word}": cell(rows.loc[(method, view, key)], 3)
+            f"{view}, {word}": cell(rows.loc[(method, view, key)], 2)
             for view in VIEWS.values()
             for key, word in KEYS.items()
         }

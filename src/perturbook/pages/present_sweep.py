@@ -74,26 +74,27 @@ def curve_table(study: Study, resamples: int = 10_000) -> HTML:
 
 
 def gain_table(study: Study, resamples: int = 10_000) -> HTML:
-    """Paired difference of each predictor between its largest and its smallest k, over the same conditions."""
+    """Paired difference of each predictor between the largest k and the smallest at which it is defined."""
     scores, where = headline(study)
-    modes = sorted({m for m in scores["mode"] if m.startswith("k=")}, key=support)
+    most = max({m for m in scores["mode"] if m.startswith("k=")}, key=support)
     rows = []
-    for method in dict.fromkeys(scores["method"]):
-        mine = scores[(scores["method"] == method) & scores["mode"].isin([modes[0], modes[-1]])]
-        row = {"Predictor": titled(study)[method]}
+    for method in [p for p in dict.fromkeys(scores["method"]) if p not in CEILINGS]:
+        mine = scores[(scores["method"] == method) & scores["value"].notna()]
+        least = min(mine["mode"], key=support, default=most)
+        if least == most:
+            continue
+        row = {"Predictor": titled(study)[method], "From k": support(least)}
         for metric in CURVES:
-            pair = mine[mine["metric"] == metric]
-            if pair["mode"].nunique() < 2 or pair.groupby("mode")["value"].count().min() == 0:
-                continue
+            pair = mine[(mine["metric"] == metric) & mine["mode"].isin([least, most])]
+            known = pair["mode"].nunique() == 2
             pair = pair.assign(method=pair["mode"], mode="")
-            row[METRICS[metric].title] = cell(compare(pair, metric, modes[-1], modes[0], n=resamples), 3)
-        if len(row) > 1:
-            rows.append(row)
-    columns = ["Predictor", *(METRICS[metric].title for metric in CURVES)]
-    filled = [{column: row.get(column, "undefined") for column in columns} for row in rows]
+            row[METRICS[metric].title] = (
+                cell(compare(pair, metric, most, least, n=resamples), 3) if known else "undefined"
+            )
+        rows.append(row)
     return HTML(
         table(
-            filled,
-            f"Score with {support(modes[-1])} minus score with {support(modes[0])} supporting measurements{where}, paired over conditions",
+            rows,
+            f"Score with {support(most)} supporting measurements minus score with the fewest{where}, paired over conditions",
         )
     )

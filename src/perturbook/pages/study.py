@@ -135,7 +135,8 @@ def layout_of(cells: AnnData, folds: list[Split]) -> pd.DataFrame:
         held = ", ".join(split.held_out[:2]) + (
             f" and {len(split.held_out) - 2} more" if len(split.held_out) > 2 else ""
         )
-        tables.append(table.assign(fold=held or "cells at random"))
+        of_screen = f"{split.options['context']}: " if "context" in split.options and len(folds) > 1 else ""
+        tables.append(table.assign(fold=of_screen + (held or "cells at random")))
     return pd.concat(tables, ignore_index=True)
 
 
