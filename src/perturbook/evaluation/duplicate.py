@@ -8,7 +8,7 @@ import numpy as np
 from perturbook.evaluation.half_distances import two_samples_of_halves
 from perturbook.evaluation.metric import METRICS
 from perturbook.evaluation.predicted import Predicted
-from perturbook.evaluation.truth import N_HALVES, Truth, rng_of
+from perturbook.evaluation.truth import N_HALVES, Truth
 from perturbook.evaluation.view import Options, View, other_half, view
 
 OF_TWO_SAMPLES = {"edist_u", "mmd2_u"}
@@ -39,9 +39,7 @@ def half_view(whole: View, split: int) -> View:
     control = np.asarray(truth.controls["halves"][:, split], dtype=float)[truth.context_rows]
     n0, n_a = (np.asarray(truth.controls[name], dtype=float)[truth.context_rows] for name in ("n", "n_a"))
     size = n_a if split == 0 else n0 // 2  # halving 0 is the one that separates shown from kept controls
-    in_a = [
-        _half_of_cells(split, key, len(one)) for key, one in zip(truth.obs.index, whole.cells, strict=True)
-    ]
+    in_a = [masks[split] for masks in truth.cells_in_a]
     untested = np.full(half.shape, -1, np.int8)
     return replace(
         whole,
@@ -60,21 +58,10 @@ def half_view(whole: View, split: int) -> View:
     )
 
 
-def _half_of_cells(split: int, key: str, n: int) -> np.ndarray:
-    """Which of the `n` described cells of a condition are in half A, `(n,)`."""
-    mask = np.zeros(n, bool)
-    mask[rng_of(split, key).permutation(n)[: n // 2]] = True
-    return mask
-
-
-def _two_samples(whole: View) -> np.ndarray:
+def _two_samples(truth: Truth) -> np.ndarray:
     """`View.two_samples` of every halving, `(halvings, conditions, 2)`, from distances that all halvings share."""
-    found = []
-    described = zip(whole.obs.index, whole.cells, whole.truth.median_distances, strict=True)
-    for key, cells, unit in described:
-        in_a = np.array([_half_of_cells(split, key, len(cells)) for split in range(N_HALVES)])
-        found.append(two_samples_of_halves(cells, in_a, unit))
-    return np.stack(found, axis=1)
+    described = zip(truth.cells, truth.cells_in_a, truth.median_distances, strict=True)
+    return np.stack([two_samples_of_halves(*one) for one in described], axis=1)
 
 
 def duplicate_scores(
@@ -91,7 +78,7 @@ def duplicate_scores(
     """
     whole, shape = whole_view(truth, options), (len(truth.obs),)
     total, defined = ({key: np.zeros(shape) for key in keys} for _ in range(2))
-    two_samples = _two_samples(whole) if OF_TWO_SAMPLES & set(total) else None
+    two_samples = _two_samples(truth) if OF_TWO_SAMPLES & set(total) else None
     for split in range(N_HALVES):
         v = half_view(whole, split)
         if two_samples is not None:

@@ -1,6 +1,8 @@
 """Percentile bootstrap over conditions: how far would the mean move with other conditions of this kind?"""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
@@ -12,6 +14,8 @@ MIN_BLOCKS = 5
 """Four blocks have 35 distinct resamples, too few to place a tail of 2.5 %; five have 126. Our choice."""
 CHUNK = 2**20
 """Draws held in memory at once."""
+KEPT = 2**23
+"""Weights of resampled pairs that are kept for the next call, 64 MB of them."""
 
 
 @dataclass(frozen=True)
@@ -139,18 +143,31 @@ def _pairs(values: np.ndarray, block: np.ndarray) -> tuple[np.ndarray, np.ndarra
     block = np.sort(block.astype(str), axis=1)
     order = np.lexsort((values, block[:, 0], block[:, 1]))
     genes = np.unique(block[block != ""])
-    members = np.where(block == "", -1, np.searchsorted(genes, block))
+    members = np.where(block == "", -1, np.searchsorted(genes, block)).astype(np.int64)
     return values[order], members[order], len(genes)
 
 
 def _resampled_pairs(values: np.ndarray, members: np.ndarray, n_genes: int, n: int, seed: int) -> np.ndarray:
     """Means weighted by the product of both genes' multiplicities; NaN for a resample that holds no pair."""
-    rng, rows = np.random.default_rng(seed), max(1, CHUNK // max(len(values), n_genes))
-    means, chance = np.empty(n), np.full(n_genes, 1 / n_genes)
+    kept = n * len(values) <= KEPT
+    draws = (
+        _kept_weights(members.tobytes(), n_genes, n, seed) if kept else _weights(members, n_genes, n, seed)
+    )
+    return np.concatenate([weights @ values for weights in draws])
+
+
+@lru_cache(maxsize=4)  # every method and metric of a page is resampled alike
+def _kept_weights(members: bytes, n_genes: int, n: int, seed: int) -> tuple[np.ndarray, ...]:
+    return tuple(_weights(np.frombuffer(members, dtype=np.int64).reshape(-1, 2), n_genes, n, seed))
+
+
+def _weights(members: np.ndarray, n_genes: int, n: int, seed: int) -> Iterator[np.ndarray]:
+    """Weights of the conditions in each resample, `(resamples, conditions)`, summing to 1, in chunks."""
+    rng, rows = np.random.default_rng(seed), max(1, CHUNK // max(len(members), n_genes))
+    chance = np.full(n_genes, 1 / n_genes)
     for start in range(0, n, rows):
         drawn = rng.multinomial(n_genes, chance, size=min(rows, n - start))
         drawn = np.hstack([drawn, np.ones((len(drawn), 1), dtype=drawn.dtype)])  # -1, no second gene: once
         weights = (drawn[:, members[:, 0]] * drawn[:, members[:, 1]]).astype(float)
-        total = weights.sum(axis=1)
-        means[start : start + rows] = (weights * values).sum(axis=1) / np.where(total == 0, np.nan, total)
-    return means
+        total = weights.sum(axis=1, keepdims=True)
+        yield weights / np.where(total == 0, np.nan, total)

@@ -123,7 +123,7 @@ def benjamini_hochberg(p: np.ndarray) -> np.ndarray:
     Source: metrics.md section 8; Benjamini and Hochberg 1995.
     """
     p = np.asarray(p, dtype=np.float64)
-    order = np.argsort(p, axis=-1, kind="stable")  # NaN last
+    order = np.argsort(p, axis=-1)  # NaN last; the order of equal values does not matter
     m = np.sum(~np.isnan(p), axis=-1, keepdims=True)
     q = np.take_along_axis(p, order, axis=-1) * m / np.arange(1, p.shape[-1] + 1)
     q = np.minimum(np.fmin.accumulate(q[..., ::-1], axis=-1)[..., ::-1], 1)
@@ -156,9 +156,10 @@ def _merge(first, second, control, lowest, control_ties):
     """
     genes, n_first = first.shape
     n_second, n0 = second.shape[1], control.shape[1]
-    wins, ties = np.zeros((3, genes)), np.zeros((3, genes))
+    wins, ties = np.empty((3, genes)), np.empty((3, genes))
     for g in range(genes):
-        ties[:, g] = control_ties[g]
+        won_a = won_b = 0.0
+        ties_all = ties_a = ties_b = control_ties[g]
         i = j = k = 0
         while i < n_first or j < n_second:
             from_second = i == n_first or (j < n_second and second[g, j] < first[g, i])
@@ -177,11 +178,13 @@ def _merge(first, second, control, lowest, control_ties):
                 k = lowest[g]
             while k < n0 and control[g, k] == value:
                 k += 1
-            shared = float(k - below)
-            runs = (i - start_i + j - start_j, i - start_i, j - start_j)
-            for part in range(3):
-                run = float(runs[part])
-                if run > 0:
-                    wins[part, g] += run * (below + shared / 2)
-                    ties[part, g] += ((run + shared) ** 3 - (run + shared)) - (shared**3 - shared)
+            a, b, shared = float(i - start_i), float(j - start_j), float(k - below)
+            won_a += a * (below + shared / 2)
+            won_b += b * (below + shared / 2)
+            alone = shared**3 - shared
+            ties_all += (a + b + shared) ** 3 - (a + b + shared) - alone
+            ties_a += (a + shared) ** 3 - (a + shared) - alone
+            ties_b += (b + shared) ** 3 - (b + shared) - alone
+        wins[0, g], wins[1, g], wins[2, g] = won_a + won_b, won_a, won_b
+        ties[0, g], ties[1, g], ties[2, g] = ties_all, ties_a, ties_b
     return wins, ties

@@ -44,10 +44,10 @@ def related_rows(obs: pd.DataFrame, perturbation: str) -> np.ndarray:
 
     Source: metrics.md section 3.6 (`train_visible`).
     """
-    labels = obs["perturbation"].astype(str).where(~obs["is_control"].astype(bool), "")
+    labels = np.where(obs["is_control"].to_numpy(bool), "", obs["perturbation"].to_numpy(str))
     parts = genes_of(perturbation)
-    singles = labels.isin(parts).to_numpy() if len(parts) > 1 else np.zeros(len(obs), bool)
-    return np.flatnonzero(singles if singles.any() else (labels == perturbation).to_numpy())
+    singles = np.isin(labels, parts) if len(parts) > 1 else np.zeros(len(obs), bool)
+    return np.flatnonzero(singles if singles.any() else labels == perturbation)
 
 
 def other_moments(adata: AnnData, obs: pd.DataFrame, contexts: list[str]) -> dict[str, np.ndarray]:

@@ -70,9 +70,25 @@ class Truth:
         return np.searchsorted(self.contexts, self.obs["context"].astype(str).to_numpy())
 
     @cached_property
+    def groups(self) -> np.ndarray:
+        """Conditions told apart by retrieval: same fold, context and dose, `(conditions,)`."""
+        keys = ["fold", "context", "dose_um"]
+        return self.obs.groupby(keys, dropna=False, observed=True).ngroup().to_numpy()
+
+    @cached_property
     def cells(self) -> list[np.ndarray]:
         """Coordinates of each condition without padding, float64, each `(cells, components)`."""
         return present(self.coordinates)
+
+    @cached_property
+    def cells_in_a(self) -> list[np.ndarray]:
+        """Which of the cells in `cells` are in half A, for each of 20 halvings of them, each `(20, cells)`."""
+        found = [np.zeros((N_HALVES, len(one)), bool) for one in self.cells]
+        for key, masks in zip(self.obs.index, found, strict=True):
+            n = masks.shape[1]
+            for split, mask in enumerate(masks):
+                mask[rng_of(split, key).permutation(n)[: n // 2]] = True
+        return found
 
     @cached_property
     def median_distances(self) -> list[float]:

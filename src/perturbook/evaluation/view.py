@@ -67,12 +67,10 @@ class View:
         """Training centroid of each condition's fold."""
         return np.asarray(self.truth.centroid, dtype=float)[self.obs["fold"].to_numpy()]
 
-    @cached_property
+    @property
     def groups(self) -> np.ndarray:
-        """Conditions told apart by retrieval: same fold, context and dose, `(conditions,)`."""
-        return (
-            self.obs.groupby(["fold", "context", "dose_um"], dropna=False, observed=True).ngroup().to_numpy()
-        )
+        """Conditions told apart by retrieval, `Truth.groups`."""
+        return self.truth.groups
 
     @property
     def dropped(self) -> np.ndarray:
