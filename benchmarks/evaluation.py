@@ -11,8 +11,8 @@ included.
 
 - ours: `build_truth` (moments, 20 halvings, differential expression, PCA), the prediction described from its generated
   cells (differential expression again), every registered metric of prediction and split-half duplicate, and 1,000
-  bootstrap resamples of every metric. Sparse cells; all arithmetic float64. It is given 1,000 more cells, of ten
-  training conditions, because some references are means of training. One of the two threads is enough, as on pages.
+  bootstrap resamples of every metric. Measured cells sparse; all arithmetic float64. It is given 1,000 more cells, of
+  ten training conditions, because some references are means of training. One of the two threads is enough, as on pages.
 - cell-eval: `MetricsEvaluator` with differential expression of both sides, and all metrics (profile "full"), on two
   threads. Dense float32 cells, which it is faster on. It computes neither halves nor intervals here.
 
@@ -43,7 +43,7 @@ RECORD = Path(__file__).with_suffix(".json")
 
 
 def make(folder: Path) -> None:
-    """Write measured and generated cells, canonical and sparse for us, dense for cell-eval."""
+    """Write measured and generated cells, dense, and the measured ones once more as canonical sparse counts for us."""
     import anndata as ad
     import numpy as np
     import pandas as pd
@@ -64,13 +64,12 @@ def make(folder: Path) -> None:
         values = np.log1p(counts / counts.sum(axis=1, keepdims=True) * 1e4).astype(np.float32)
         var = pd.DataFrame(index=[f"G{i:04d}" for i in range(GENES)])
         tested = ~obs["perturbation"].str.startswith("T").to_numpy()
-        ad.AnnData(values[tested], obs=obs[tested], var=var).write_h5ad(folder / f"{kind}_dense.h5ad")
-        obs = obs.assign(context="cells", dose_um=np.nan, is_control=obs["perturbation"] == "control")
-        lognorm = sp.csr_matrix(values)
-        sparse = ad.AnnData(lognorm, obs=obs, var=var)
+        ad.AnnData(values[tested], obs=obs[tested], var=var).write_h5ad(folder / f"{kind}.h5ad")
         if kind == "measured":
-            sparse.X, sparse.layers["lognorm"] = sp.csr_matrix(counts), lognorm
-        sparse.write_h5ad(folder / f"{kind}_sparse.h5ad")
+            obs = obs.assign(context="cells", dose_um=np.nan, is_control=obs["perturbation"] == "control")
+            layers = {"lognorm": sp.csr_matrix(values)}
+            canonical = ad.AnnData(sp.csr_matrix(counts), obs=obs, var=var, layers=layers)
+            canonical.write_h5ad(folder / "canonical.h5ad")
 
     controls = draw(CONTROLS, 0.0)
     for kind, these, strength in (("measured", names, 1.0), ("generated", names[:CONDITIONS], 0.7)):
@@ -83,7 +82,6 @@ def ours(folder: Path) -> Callable[[], dict]:
     import anndata as ad
     import numba  # noqa: F401  (imported by the run otherwise)
     import numpy as np
-    import sklearn.decomposition  # noqa: F401
 
     from perturbook.data.schema import condition_keys
     from perturbook.evaluation import Bundle, build_truth, score, summarise
@@ -91,7 +89,8 @@ def ours(folder: Path) -> Callable[[], dict]:
     from perturbook.pages.predict import predict
     from perturbook.splits import Split
 
-    cells, generated = (ad.read_h5ad(folder / f"{kind}_sparse.h5ad") for kind in ("measured", "generated"))
+    cells, generated = (ad.read_h5ad(folder / f"{kind}.h5ad") for kind in ("canonical", "generated"))
+    made, of_made = generated.X, generated.obs["perturbation"].to_numpy(str)
 
     @model("given", title="Generated cells, as given", role="model")
     class Given:
@@ -100,8 +99,7 @@ def ours(folder: Path) -> Callable[[], dict]:
             return self
 
         def predict(self, query):
-            values, names = generated.X, generated.obs["perturbation"].to_numpy(str)
-            cells = [values[names == name].toarray() for name in query.conditions["perturbation"]]
+            cells = [made[of_made == name] for name in query.conditions["perturbation"]]
             if self.shown < CONTROLS:  # asked again without half of the controls: the mean is enough
                 return Prediction(np.stack([one.mean(axis=0, dtype=float) for one in cells]))
             return Prediction.from_cells([one.astype(float) for one in cells])
@@ -149,7 +147,7 @@ def cell_eval(folder: Path) -> Callable[[], dict]:
     import anndata as ad
     from cell_eval import MetricsEvaluator
 
-    measured, generated = (ad.read_h5ad(folder / f"{kind}_dense.h5ad") for kind in ("measured", "generated"))
+    measured, generated = (ad.read_h5ad(folder / f"{kind}.h5ad") for kind in ("measured", "generated"))
     names = {"control_pert": "control", "pert_col": "perturbation"}
 
     def run() -> dict:
