@@ -36,6 +36,7 @@ def cell_map(adata: AnnData, seed: int, shown: int) -> pd.DataFrame:
     sc.pp.pca(cells, n_comps=min(N_COMPONENTS, most), random_state=seed)
     # Gaussian weights of the neighbour graph: those of UMAP itself would be compiled anew for every page
     sc.pp.neighbors(cells, n_neighbors=min(N_NEIGHBOURS, most), method="gauss", random_state=seed)
+    sc.settings.verbosity = 0  # it would warn of the weights on every page
     sc.tl.umap(cells, random_state=seed)
     place = cells.obsm["X_umap"].round(3)
     return pd.DataFrame(

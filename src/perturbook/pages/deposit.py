@@ -119,7 +119,9 @@ def _check_scores(place: Path) -> int:
     if not path.is_file():
         raise PerturbookError(f"{path} does not exist.")
     stored = from_csv(path)
-    scored = again.index.droplevel("condition").unique()  # of a sweep, the duplicates and what is not applicable
+    scored = again.index.droplevel(
+        "condition"
+    ).unique()  # of a sweep, the duplicates and what is not applicable
     stored = stored[stored.index.droplevel("condition").isin(scored)]
     if missing := [*again.index.difference(stored.index), *again.columns.difference(stored.columns)]:
         raise PerturbookError(f"{path} lacks {len(missing)} rows or metrics, such as {missing[0]}.")

@@ -5,12 +5,14 @@ from pathlib import Path
 
 import numpy as np
 from anndata import AnnData
-from IPython.display import HTML
+from IPython.display import HTML, Markdown
 
 from perturbook import data
 from perturbook.data.own import Columns
 from perturbook.errors import PerturbookError
 from perturbook.pages.html_table import code, table
+from perturbook.pages.present_card import plain
+from perturbook.pages.study import Study
 
 COLUMNS = Columns(
     perturbation="treatment",
@@ -20,6 +22,11 @@ COLUMNS = Columns(
     control="DMSO",
     kind="drug",
 )
+
+
+def recognised(study: Study) -> Markdown:
+    """What was recognised in the reader's file, in its own words."""
+    return Markdown(f"> {plain(str(study.cells.uns['origin']['recovered']))}")
 
 
 def refusals(mine: AnnData, folder: Path) -> HTML:

@@ -31,7 +31,8 @@ def glued(card: Card) -> dict[str, int | float | str]:
     facts = card.facts
     medians = card.depth[card.depth["state"] == CONTROL].set_index("context")["median"]
     return {
-        **{key: facts[key] for key in ("cells", "genes", "contexts")},
+        **{key: facts[key] for key in ("cells", "genes")},
+        "contexts": _contexts(card),
         "treated": _treated(card),
         "n_checks": len(facts["checks"]),
         "shown": len(card.cells),
@@ -39,6 +40,11 @@ def glued(card: Card) -> dict[str, int | float | str]:
         "carried": int((card.settings["carried"] == "yes").sum()),
         "n_settings": len(card.settings),
     }
+
+
+def _contexts(card: Card) -> str:
+    n = card.facts["contexts"]
+    return f"{n} context{'s' * (n > 1)}"
 
 
 def _depth(medians: pd.Series) -> str:
@@ -56,7 +62,7 @@ def _depth(medians: pd.Series) -> str:
 
 def depth_text(card: Card) -> Markdown:
     """How to read the chart of library sizes, and what it shows."""
-    said = _plain(glued(card)["depth"])
+    said = plain(glued(card)["depth"])
     if card.depth["median"].isna().all():
         return Markdown(said)
     return Markdown(
@@ -79,10 +85,9 @@ def noun(card: Card) -> str:
 def answer(card: Card) -> Markdown:
     """The card in one sentence."""
     facts, doses = card.facts, card.facts["doses_um"]
-    kind, contexts = noun(card), f"{facts['contexts']} context{'s' * (facts['contexts'] > 1)}"
     range_ = f" at {len(doses)} doses from {doses[0]:g} to {doses[-1]:g} µM" if len(doses) > 1 else ""
     return Markdown(
-        f"**{facts['cells']:,} {kind} with {facts['genes']:,} genes in {contexts}; "
+        f"**{facts['cells']:,} {noun(card)} with {facts['genes']:,} genes in {_contexts(card)}; "
         f"{_treated(card)} besides control{range_}.**"
     )
 
@@ -157,12 +162,12 @@ def change_text(card: Card) -> Markdown:
         )
     most, least = ratio.idxmax(), ratio.idxmin()
     return Markdown(
-        f"{what} between {ratio[least]:.1f} times ({_plain(change['context'][least])}) and {ratio[most]:.1f} times "
-        f"({_plain(change['context'][most])}) what noise alone would give: the fewer the cells, the larger the noise."
+        f"{what} between {ratio[least]:.1f} times ({plain(change['context'][least])}) and {ratio[most]:.1f} times "
+        f"({plain(change['context'][most])}) what noise alone would give: the fewer the cells, the larger the noise."
     )
 
 
-def _plain(label: str) -> str:
+def plain(label: str) -> str:
     """A label inside Markdown, with nothing in it that Markdown or HTML would read."""
     return "".join(c if c.isalnum() or c in " .,()" else f"&#{ord(c)};" for c in label)
 
