@@ -77,6 +77,12 @@ def test_the_gate_lets_an_executed_notebook_pass(executed):
             ),
             r"page.ipynb: a cell failed: '1 \+ 1'",
         ),
+        (
+            lambda cells: cells[1].update(
+                outputs=[nbformat.v4.new_output("stream", name="stdout", text="WARNING: not as usual\n")]
+            ),
+            "page.ipynb: a cell prints 'WARNING: not as usual' to the reader",
+        ),
     ],
 )
 def test_the_gate_refuses_what_must_not_reach_a_reader(executed, spoil, message):
