@@ -41,7 +41,9 @@ def predict(
     results = []
     for name in models:
         entries = [made[mode][name].predicted(mode) for mode in folds]
-        results += [replace(entries[0], mode="AB")] if len(entries) == 2 and _same(*entries) else entries
+        results += (
+            [replace(entries[0], mode="AB")] if set(folds) == {"A", "B"} and _same(*entries) else entries
+        )
     return results
 
 

@@ -43,7 +43,9 @@ def gate(notebook: Path) -> None:
             raise PerturbookError(f"{notebook}: a cell failed: {cell.source[:60]!r}.")
         for output in cell.get("outputs", []):
             if output.output_type == "stream":  # a warning, or a print that was forgotten
-                raise PerturbookError(f"{notebook}: a cell prints {output.text.strip()[:80]!r} to the reader.")
+                raise PerturbookError(
+                    f"{notebook}: a cell prints {output.text.strip()[:80]!r} to the reader."
+                )
 
 
 def stage(tier: str) -> Path:
