@@ -121,7 +121,7 @@ MISTAKES = [
     (["run", "kang-zero-shot", "-p", "k=3"], "k=3 has no meaning in zero_shot_context, which takes "),
     (
         ["run", "kang-zero-shot", "-p", "setting=nosuch"],
-        "Unknown setting 'nosuch'. Known: few_shot_context, ",
+        "Unknown setting 'nosuch'. Known: additive_split, ",
     ),
     (["run", "kang-zero-shot", "-p", "models=[nosuch]"], "Unknown model 'nosuch'. Known: additive, "),
     (["run", "kang-zero-shot", "-p", "data=nosuch"], "Unknown data set 'nosuch'. Known: geneset-celltypes, "),

@@ -83,7 +83,7 @@ def test_a_setting_a_data_set_and_a_chart_are_inputs_of_the_pages_that_use_them(
 
 def test_a_data_set_that_the_notebook_itself_names_is_a_fact_of_its_page():
     scores = step(next(one for one in pages() if one.notebook == "scores"))
-    assert json.loads(scores.facts)["data"] == {"simulated-drugs": data.checksum("simulated-drugs")}
+    assert json.loads(scores.facts)["data"]["simulated-drugs"] == data.checksum("simulated-drugs")
     assert SRC + "data/simulated_drugs.py" in scores.inputs
     assert SRC + "pages/charts/scores.py" in scores.inputs
     assert SRC + "pages/charts/setting.py" not in scores.inputs
