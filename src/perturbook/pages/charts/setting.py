@@ -60,7 +60,9 @@ def score_chart(study: Study, resamples: int) -> alt.LayerChart:
     names = list(dict.fromkeys(summary["name"]))
     first = METRICS[MAIN].title if METRICS[MAIN].title in names else names[0]
     pick = alt.param(name="metric", value=first, bind=alt.binding_select(options=names, name="Metric: "))
-    columns = ["predictor", "role", "name", "mean", "low", "high", "n_defined", "n_total"]
+    # a metric may have no interval at all, and an axis of nothing is a warning: its bars have no length
+    summary["left"], summary["right"] = (summary[end].fillna(summary["mean"]) for end in ("low", "high"))
+    columns = ["predictor", "role", "name", "mean", "low", "high", "left", "right", "n_defined", "n_total"]
     base = alt.Chart(summary[columns]).transform_filter(alt.datum.name == pick)
     y = alt.Y("predictor:N", title=None, sort=alt.EncodingSortField("mean", op="max", order="descending"))
     x = alt.X(
@@ -84,8 +86,8 @@ def score_chart(study: Study, resamples: int) -> alt.LayerChart:
     if len(study.bundle.truth.obs) < FEW:
         layers = [_every_value(study, scores, pick, y=y, color=color), points]
     else:
-        bars = base.transform_filter("isValid(datum.low)").mark_rule(strokeWidth=2)
-        layers = [bars.encode(x=alt.X("low:Q"), x2="high:Q", y=y, color=color), points]
+        bars = base.mark_rule(strokeWidth=2)
+        layers = [bars.encode(x=alt.X("left:Q"), x2="right:Q", y=y, color=color), points]
     return (
         alt.layer(*layers)
         .add_params(pick)

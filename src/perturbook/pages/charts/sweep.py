@@ -14,7 +14,8 @@ def sweep_chart(study: Study, resamples: int) -> alt.LayerChart:
     """Mean score of every predictor against k, with 95 % intervals; the line of the split-half duplicate above."""
     rows = curves(study, resamples)
     titles = {key: METRICS[key].title for key in CURVES}
-    rows = rows.assign(name=rows["metric"].map(titles))
+    ends = {side: rows[end].fillna(rows["mean"]) for side, end in (("bottom", "low"), ("top", "high"))}
+    rows = rows.assign(name=rows["metric"].map(titles), **ends)
     names, everyone = list(dict.fromkeys(rows["name"])), list(dict.fromkeys(rows["predictor"]))
     pick = alt.param(
         name="metric",
@@ -23,7 +24,7 @@ def sweep_chart(study: Study, resamples: int) -> alt.LayerChart:
     )
     hover = alt.selection_point(name="line", fields=["predictor"], bind="legend")
     base = alt.Chart(
-        rows[["k", "predictor", "name", "mean", "low", "high", "n_defined", "n_total"]]
+        rows[["k", "predictor", "name", "mean", "low", "high", "bottom", "top", "n_defined", "n_total"]]
     ).transform_filter(alt.datum.name == pick)
     look = {
         "title": "Predictor (click to single out)",
@@ -42,11 +43,7 @@ def sweep_chart(study: Study, resamples: int) -> alt.LayerChart:
         alt.Tooltip("n_total:Q", title="conditions"),
     ]
     lines = base.mark_line().encode(**encode)
-    bars = (
-        base.transform_filter("isValid(datum.low)")
-        .mark_rule()
-        .encode(**{**encode, "y": alt.Y("low:Q"), "y2": alt.Y2("high:Q")})
-    )
+    bars = base.mark_rule().encode(**{**encode, "y": alt.Y("bottom:Q"), "y2": alt.Y2("top:Q")})
     points = base.mark_point(filled=True, size=70, opacity=1).encode(**encode, shape=shape, tooltip=tips)
     tops = pd.DataFrame([{"name": titles[key], "ceiling": ceiling(study, key)} for key in CURVES])
     top = (
