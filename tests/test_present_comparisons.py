@@ -6,6 +6,7 @@ import pytest
 from perturbook.evaluation.withheld import withhold
 from perturbook.pages import present
 from perturbook.pages import present_comparisons as comparisons
+from perturbook.pages.charts import change
 from perturbook.pages.charts import setting as charts
 from perturbook.pages.design import Design
 from perturbook.pages.study import Study, layout_of, run
@@ -70,7 +71,7 @@ def test_strata_of_a_page_without_measurements_are_not_invented(study):
         cells=None,
     )
     assert "no measurements at hand" in comparisons.strata_table(bare, 100).data
-    assert "not deposited" in charts.change_chart(bare).data
+    assert "not deposited" in change.change_chart(bare).data
 
 
 def test_clipped_scores_are_kept_and_not_drawn(study):
