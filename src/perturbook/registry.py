@@ -36,6 +36,7 @@ class Registry(dict[str, Any]):
 
 
 def import_files(package: ModuleType | Any) -> None:
-    """Import every file of `package`, so that its decorators run and no second list must be kept."""
+    """Import every file of `package`, so that its decorators run and no second list must be kept; packages in it wait."""
     for module in pkgutil.iter_modules(package.__path__):
-        importlib.import_module(f"{package.__name__}.{module.name}")
+        if not module.ispkg:
+            importlib.import_module(f"{package.__name__}.{module.name}")

@@ -14,8 +14,8 @@ def _k(v: View) -> np.ndarray:
 
 
 def _pds(v: View, norm: str) -> np.ndarray:
-    if norm == "l2" and not v.dropped.size:
-        return retrieval.pds_of(v.distances)
+    if norm == "l2":  # a group shares its controls, so means are as far apart as effects
+        return retrieval.pds_of(retrieval.leave_out(v.distances, v.y, v.yhat, v.dropped))
     return retrieval.pds(v.y - v.mu0, v.yhat - v.mu0, v.groups, norm=norm, without=v.dropped)
 
 

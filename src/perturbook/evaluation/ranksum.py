@@ -2,8 +2,12 @@
 
 The controls of a context are sorted once. Each condition then sorts its own cells and merges them into the
 sorted controls, which gives the ranks and the ties of the pooled cells without ranking the controls again.
+Genes are shared out among as many threads as numba is given (NUMBA_NUM_THREADS); each is computed on its own, so the
+numbers do not depend on it.
 """
 
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cache
 
@@ -18,7 +22,7 @@ class Ranked:
     """Control cells of one context, ready to be compared with many conditions."""
 
     values: np.ndarray
-    """Controls sorted within each gene, `(genes, cells)`, float64."""
+    """Controls sorted within each gene, `(genes, cells)`, float32 where that loses nothing, else float64."""
     lowest: np.ndarray
     """Controls that hold the smallest value of the gene, which are mostly its zeros, `(genes,)`."""
     ties: np.ndarray
@@ -31,11 +35,11 @@ class Ranked:
         Raises:
             ShapeError: not two-dimensional. InputError: no cells.
         """
-        values = _sorted(controls)
+        values = _by_gene(controls)
         if not values.shape[1]:
             raise InputError("There are no control cells to compare with; give at least one.")
-        nothing = np.empty((len(values), 0))
-        _, ties = _merger()(values, nothing, nothing, np.zeros(len(values), int), np.zeros(len(values)))
+        nothing, zero = values[:, :0], np.zeros(len(values))
+        _, ties = _shared_out(_sort_and_merge, values, nothing, nothing, zero.astype(int), zero)
         return cls(values, np.sum(values == values[:, :1], axis=1), ties[0])
 
 
@@ -85,11 +89,14 @@ def p_values_of_halves(
 
     Source: as `p_values`.
     """
-    halves = _sorted(first), _sorted(second)
+    halves = _by_gene(first), _by_gene(second)
     for one in halves:
         if len(one) != len(ranked.values):
             raise ShapeError(f"treated cells have {len(one)} genes, the controls {len(ranked.values)}.")
-    wins, ties = _merger()(*halves, ranked.values, ranked.lowest, ranked.ties)
+    dtype = np.result_type(*halves, ranked.values)
+    halves = [one.astype(dtype, copy=False) for one in halves]
+    control = ranked.values.astype(dtype, copy=False)
+    wins, ties = _shared_out(_sort_and_merge, *halves, control, ranked.lowest, ranked.ties)
     n_first, n_second = (one.shape[1] for one in halves)
     undefined = np.zeros(len(ranked.values), bool)
     for values in (*halves, ranked.values):  # sorting puts NaN last
@@ -132,12 +139,37 @@ def benjamini_hochberg(p: np.ndarray) -> np.ndarray:
     return np.where(np.isnan(p), np.nan, adjusted)
 
 
-def _sorted(cells: np.ndarray) -> np.ndarray:
-    """`(genes, cells)`, float64, rising within each gene."""
+def _by_gene(cells: np.ndarray) -> np.ndarray:
+    """A copy `(genes, cells)`, not sorted yet; float32 where that loses nothing, because it sorts and merges faster."""
     cells = np.asarray(cells)
     if cells.ndim != 2:
         raise ShapeError(f"cells are {cells.shape}, expected (cells, genes).")
-    return np.sort(np.ascontiguousarray(cells.T, dtype=np.float64), axis=1)
+    narrow = cells.astype(np.float32)
+    kept = narrow if np.array_equal(narrow, cells) else cells.astype(np.float64)
+    return np.array(kept.T, order="C")
+
+
+@cache
+def _pool() -> tuple[int, ThreadPoolExecutor]:
+    from numba import get_num_threads
+
+    return get_num_threads(), ThreadPoolExecutor(get_num_threads())
+
+
+def _shared_out(work: Callable, *by_gene: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """`work` on parts of the genes, one part a thread, put together again along the last axis."""
+    n, pool = _pool()
+    parts = [[one[i * len(one) // n : (i + 1) * len(one) // n] for one in by_gene] for i in range(n)]
+    return tuple(
+        np.concatenate(made, axis=-1) for made in zip(*pool.map(lambda p: work(*p), parts), strict=True)
+    )
+
+
+def _sort_and_merge(first, second, *controls) -> tuple[np.ndarray, np.ndarray]:
+    """Sort treated cells in place, then `_merge`."""
+    first.sort(axis=1)
+    second.sort(axis=1)
+    return _merger()(first, second, *controls)
 
 
 @cache

@@ -149,6 +149,26 @@ def pds_of(d: np.ndarray) -> np.ndarray:
     return 1 - nearer.sum(axis=1) / np.where(n > 1, n, np.nan)
 
 
+def leave_out(d: np.ndarray, truth: np.ndarray, predicted: np.ndarray, without: np.ndarray) -> np.ndarray:
+    """Euclidean `distances` with `without`, from those of all genes: d'_ij^2 = d_ij^2 - sum over left out (a_ig - b_jg)^2.
+
+    Args:
+        d: `distances(truth, predicted, groups)`.
+        truth: measured means or effects, `(conditions, genes)`; a shift that a group shares changes nothing.
+        predicted: predicted ones, same shape.
+        without: as in `distances`.
+
+    Returns:
+        A new array, `(conditions, conditions)`.
+
+    Source: metrics.md section 4.
+    """
+    d = d.copy()
+    for rows, one, other in _left_out(predicted, truth, without):
+        d[rows] = np.sqrt(np.abs(d[rows] ** 2 - (one - other) ** 2))  # a negative value is rounding of 0
+    return d
+
+
 def group_sizes(groups: np.ndarray) -> np.ndarray:
     """Count the conditions N of each condition's group, `(conditions,)`; to be stated beside a retrieval score.
 
@@ -178,10 +198,7 @@ def _l1(a: np.ndarray, b: np.ndarray, without: np.ndarray) -> np.ndarray:
 
 
 def _l2(a: np.ndarray, b: np.ndarray, without: np.ndarray) -> np.ndarray:
-    d = cdist(a, b)
-    for rows, one, other in _left_out(a, b, without):
-        d[rows] = np.sqrt(np.abs(d[rows] ** 2 - (one - other) ** 2))  # a negative value is rounding of 0
-    return d
+    return leave_out(cdist(a, b), b, a, without)
 
 
 def _cosine(a: np.ndarray, b: np.ndarray, without: np.ndarray) -> np.ndarray:
