@@ -9,11 +9,12 @@ from perturbook.errors import ConfigError
 from perturbook.registry import import_files
 from perturbook.splits.audit import AuditReport, audit
 from perturbook.splits.partition import Split
+from perturbook.splits.pretrained import Pretrained, TrainedOn
 from perturbook.splits.setting import N_FOLDS, SETTINGS, Screen
 
 import_files(__import__(__name__, fromlist=["_"]))
 
-__all__ = ["SETTINGS", "AuditReport", "Split", "audit", "split"]
+__all__ = ["SETTINGS", "AuditReport", "Pretrained", "Split", "TrainedOn", "audit", "split"]
 
 
 def split(

@@ -11,6 +11,7 @@ from perturbook.data.blocks import row_blocks
 from perturbook.data.schema import expression
 from perturbook.errors import LeakError
 from perturbook.splits.partition import Split
+from perturbook.splits.pretrained import Pretrained, refuse_pretrained
 from perturbook.splits.setting import SETTINGS, Screen
 
 
@@ -76,14 +77,20 @@ def _same_profiles(adata: AnnData, cells: np.ndarray, others: np.ndarray) -> np.
     return found
 
 
-def audit(adata: AnnData, split: Split, fitted: Mapping[str, Iterable[str]] | None = None) -> AuditReport:
+def audit(
+    adata: AnnData,
+    split: Split,
+    fitted: Mapping[str, Iterable[str]] | None = None,
+    pretrained: Pretrained | None = None,
+) -> AuditReport:
     """Prove that nothing a model has seen or used tells it what it is asked; raise otherwise.
 
     Args:
         adata: the canonical AnnData that was split, `(cells, genes)`.
         split: the split.
-        fitted: for everything fitted before prediction (gene panel, scaler, DE list, backbone), the obs names
-            it was fitted on.
+        fitted: for everything fitted on cells of this data set before prediction (gene panel, scaler, DE list), the
+            obs names it was fitted on.
+        pretrained: what the frozen backbone was trained on, where there is one.
 
     Returns:
         An `AuditReport` with counts and the checks that passed.
@@ -137,6 +144,8 @@ def audit(adata: AnnData, split: Split, fitted: Mapping[str, Iterable[str]] | No
     n_seen = {"training": counts["train"], "validation": counts["valid"]}
     n_seen |= {f"fitted {name}": len(names) for name, names in used.items()}
     checks = _sentences(split, n_seen, int(np.count_nonzero(forbidden)))
+    if pretrained:
+        checks += refuse_pretrained(adata, pretrained)
     return AuditReport(split.setting, counts, checks)
 
 
