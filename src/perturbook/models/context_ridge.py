@@ -25,7 +25,10 @@ class ContextRidge:
         """Regress <m, effect> / <m, m> on [1, b, context one-hot], weighted by <m, m>."""
         self.basal, effects = train.controls.mean(axis=0).to_numpy(), train.effects.to_numpy()
         index = train.effects.index.to_frame(index=False)
-        self.by_drug = {drug: (effects[rows.index], rows) for drug, rows in index.groupby("perturbation")}
+        self.by_drug = {
+            drug: (effects[rows.index], rows["context"].to_numpy(str), rows["dose_um"].to_numpy(float))
+            for drug, rows in index.groupby("perturbation")
+        }
         rows = []
         for i, (context, drug, dose) in enumerate(index.itertuples(index=False, name=None)):
             if (m := self._others(context, drug, dose)) is not None:
@@ -40,10 +43,10 @@ class ContextRidge:
 
     def _others(self, context: str, drug: str, dose: float) -> np.ndarray | None:
         """Mean effect of the drug in training contexts other than `context`, at the dose if it is there, `(genes,)`."""
-        effects, rows = self.by_drug.get(drug, (None, None))
-        if effects is None:
+        if drug not in self.by_drug:
             return None
-        elsewhere, at_dose = (rows["context"] != context).to_numpy(), (rows["dose_um"] == dose).to_numpy()
+        effects, contexts, doses = self.by_drug[drug]
+        elsewhere, at_dose = contexts != context, doses == dose
         chosen = elsewhere & at_dose if (elsewhere & at_dose).any() else elsewhere
         return effects[chosen].mean(axis=0) if chosen.any() else None
 
