@@ -14,7 +14,7 @@ from perturbook import cli, data
 from perturbook.pages.table import pages
 
 VERBS = [["list"], ["run"], ["build"], ["data"], ["data", "list"], ["data", "fetch"], ["data", "verify"]]
-VERBS += [["audit"], ["score"], ["check"]]
+VERBS += [["audit"], ["embed"], ["score"], ["check"]]
 
 
 def call(*words, monkeypatch, capsys):

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from perturbook.cli_embed import embed
 from perturbook.errors import PerturbookError
 
 app = typer.Typer(
@@ -179,6 +180,9 @@ def score(
     if csv:
         scores.to_csv(csv, index=False, na_rep="undefined")
         typer.echo(f"Every value: {csv}")
+
+
+app.command()(embed)
 
 
 @app.command()

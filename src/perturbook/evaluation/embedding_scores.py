@@ -5,7 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from perturbook.evaluation.embeddings import K, condition_auroc, depth_r2, distances, silhouette, type_knn
+from perturbook.evaluation.embedding_depth import depth_r2
+from perturbook.evaluation.embeddings import K, condition_auroc, distances, silhouette, type_knn
 
 
 @dataclass(frozen=True)
@@ -20,6 +21,8 @@ class Score:
     """Lowest possible value."""
     blind: str
     """What an embedding that knows nothing scores."""
+    balanced: bool = True
+    """Averaged over types with equal weights; False where only the plain mean over cells is what the name says, an R²."""
 
 
 SCORES = {
@@ -29,8 +32,10 @@ SCORES = {
     ),
     "silhouette": Score("Silhouette of the cell type", "up", -1.0, "0 or slightly less"),
     "condition_auroc": Score("Condition from neighbours of the same type", "", 0.0, "0.5"),
-    "depth_r2": Score("Depth from neighbours", "", -np.inf, f"-1/{K}"),
-    "depth_r2_within": Score("Depth from neighbours of the same type", "", -np.inf, f"-1/{K}"),
+    "depth_r2": Score("Depth, read off by a line", "", -np.inf, "about 0", balanced=False),
+    "depth_r2_within": Score(
+        "Depth within a type, read off by a line", "", -np.inf, "about 0", balanced=False
+    ),
 }
 """The scores, in the order of tables; the highest possible value is 1 for all."""
 
@@ -60,6 +65,6 @@ def embedding_scores(
     found["silhouette"] = silhouette(between, types)
     if treated is not None:
         found["condition_auroc"] = condition_auroc(between, types, treated, k)
-    found["depth_r2"] = depth_r2(between, depth, k)
-    found["depth_r2_within"] = depth_r2(between, depth, k, types)
+    found["depth_r2"] = depth_r2(embedding, depth)
+    found["depth_r2_within"] = depth_r2(embedding, depth, types)
     return pd.DataFrame(found)

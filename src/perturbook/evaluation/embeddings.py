@@ -1,4 +1,4 @@
-"""What an embedding of cells knows, read off neighbours: the cell type, the condition, and how deeply a cell was sequenced.
+"""What an embedding of cells knows of their type and condition, read off neighbours.
 
 Every score is one value per cell, NaN where it is undefined, so that intervals and paired comparisons come from resampling
 cells (`embedding_intervals.py`). All of them see distances only: rotating, shifting or mirroring an embedding changes
@@ -28,16 +28,10 @@ def distances(embedding: np.ndarray, metric: str = "euclidean") -> np.ndarray:
         ShapeError: not two axes. InputError: a value is not finite, a cosine of a zero vector, or more than 12,000 cells.
         ConfigError: another metric.
     """
-    points = np.asarray(embedding, dtype=np.float64)
-    if points.ndim != 2:
-        raise ShapeError(f"embedding has shape {points.shape}, expected (cells, width).")
+    points = finite(embedding)
     if len(points) > MOST_CELLS:
         raise InputError(
             f"{len(points):,} cells are too many for a table of distances; take {MOST_CELLS:,} at random."
-        )
-    if wrong := int((~np.isfinite(points).all(axis=1)).sum()):
-        raise InputError(
-            f"{wrong} of {len(points)} cells have no finite embedding; leave them out and say so."
         )
     if metric == "cosine":
         norms = np.linalg.norm(points, axis=1, keepdims=True)
@@ -51,6 +45,18 @@ def distances(embedding: np.ndarray, metric: str = "euclidean") -> np.ndarray:
     squared = np.maximum(squares[:, None] + squares[None] - 2 * points @ points.T, 0)
     np.fill_diagonal(squared, 0)
     return squared / 2 if metric == "cosine" else np.sqrt(squared)
+
+
+def finite(embedding: np.ndarray) -> np.ndarray:
+    """The embedding `(cells, width)` in float64; raises ShapeError or InputError where it is none."""
+    points = np.asarray(embedding, dtype=np.float64)
+    if points.ndim != 2:
+        raise ShapeError(f"embedding has shape {points.shape}, expected (cells, width).")
+    if wrong := int((~np.isfinite(points).all(axis=1)).sum()):
+        raise InputError(
+            f"{wrong} of {len(points)} cells have no finite embedding; leave them out and say so."
+        )
+    return points
 
 
 def type_knn(
@@ -107,80 +113,67 @@ def silhouette(between: np.ndarray, types: np.ndarray) -> np.ndarray:
 def condition_auroc(between: np.ndarray, types: np.ndarray, treated: np.ndarray, k: int = K) -> np.ndarray:
     """How surely treated and untreated cells of one type are told apart by their neighbours, `(cells,)`, in [0, 1].
 
-    Each cell is scored by the share of treated cells among its `k` nearest others of its type. Its value is the chance that
-    this score ranks it on the right side of a random cell of the other condition and the same type, a tie counting half.
-    The mean over cells is the AUROC. Labels that mean nothing score slightly below 0.5, because a cell is not its own
-    neighbour. NaN where a type has fewer than `k` cells of either condition.
+    A cell of each condition, both of one type, are compared: which has more treated cells among its `k` nearest of that type,
+    both cells of the pair left out? A cell's value is the share of its pairs that come out right, a tie counting half; the
+    mean over cells is the AUROC, and labels that mean nothing score 0.5. Leaving out one cell instead of the pair would score
+    them below that, because a treated cell would have one treated cell fewer to be its neighbour.
+    NaN where a type has fewer than `k` cells of either condition.
 
-    Source: Hanley and McNeil 1982 (the area as a mean of such chances); that neighbours give the score is our choice.
+    Source: Airola et al. 2011, doi 10.1016/j.csda.2010.11.018 (leave-pair-out); that neighbours give the score is our choice.
     """
     codes, names = _codes(between, types, k)
     treated, found = np.asarray(treated, dtype=bool), np.full(len(codes), np.nan)
-    for code in range(names):
-        rows = np.flatnonzero(codes == code)
-        label = treated[rows]
-        if min(label.sum(), (~label).sum()) < k or (near := _nearest(between, rows, rows, k)) is None:
-            continue
-        share = treated[near].sum(axis=1)
-        above = np.sign(share[label][:, None] - share[~label][None]) / 2 + 0.5
-        found[rows[label]], found[rows[~label]] = above.mean(axis=1), above.mean(axis=0)
-    return found
-
-
-def depth_r2(
-    between: np.ndarray, depth: np.ndarray, k: int = K, types: np.ndarray | None = None
-) -> np.ndarray:
-    """How well the depth of a cell is read off its `k` nearest other cells, `(cells,)`; the mean over cells is R².
-
-    The value is `1 - e² / mean(e0²)`, with `e` the error of the neighbours' mean and `e0` the error of the mean of all other
-    cells; with `types` neighbours and that mean are of the cell's own type, so that only depth within a type counts.
-    Neighbours that know nothing score about -1/k, not 0, since a mean of few cells is noisier than the mean of all.
-
-    Args:
-        between: distances `(cells, cells)`.
-        depth: log of the total counts of each cell `(cells,)`.
-        k: neighbours.
-        types: label per cell `(cells,)`.
-
-    Returns:
-        Values of at most 1, without a lower bound, `(cells,)`; NaN where fewer than `k` others may be neighbours or all
-        have one depth.
-    """
-    codes, names = _codes(between, np.zeros(len(between)) if types is None else types, k)
-    depth, found = np.asarray(depth, dtype=np.float64), np.full(len(codes), np.nan)
-    if depth.shape != codes.shape or not np.isfinite(depth).all():
-        raise InputError(
-            f"depth has shape {depth.shape}; give one finite log total for each of the {len(codes)} cells."
+    if treated.shape != codes.shape:
+        raise ShapeError(
+            f"treated has shape {treated.shape}, expected one for each of the {len(codes)} cells."
         )
     for code in range(names):
         rows = np.flatnonzero(codes == code)
-        if (near := _nearest(between, rows, rows, k)) is None:
+        yes, no = rows[treated[rows]], rows[~treated[rows]]
+        if min(len(yes), len(no)) < k:
             continue
-        own = depth[rows]
-        others = (own.sum() - own) / (len(own) - 1)
-        spread = np.mean((own - others) ** 2)
-        if spread > 0:
-            found[rows] = 1 - (own - depth[near].mean(axis=1)) ** 2 / spread
+        of_yes = _treated_near(between, yes, rows, no, treated, k)
+        of_no = _treated_near(between, no, rows, yes, treated, k)
+        right = np.sign(of_yes - of_no.T) / 2 + 0.5
+        found[yes], found[no] = right.mean(axis=1), right.mean(axis=0)
     return found
 
 
+def _treated_near(
+    between: np.ndarray,
+    cells: np.ndarray,
+    pool: np.ndarray,
+    left_out: np.ndarray,
+    treated: np.ndarray,
+    k: int,
+) -> np.ndarray:
+    """Treated cells among the `k` nearest of `pool`, without the cell itself and one of `left_out`: (cells, left out)."""
+    near = _nearest(between, cells, pool, k + 1)
+    label = treated[near].astype(int)
+    lost = (near[:, :k, None] == left_out[None, None]).any(axis=1)
+    return label[:, :k].sum(axis=1)[:, None] + lost * (label[:, k:] - treated[left_out][None])
+
+
+def labelled(labels: np.ndarray, n_cells: int) -> tuple[np.ndarray, int]:
+    """Whole numbers for labels `(cells,)`, and how many labels there are; raises where a cell has none."""
+    labels = np.asarray(labels)
+    if labels.shape != (n_cells,):
+        raise ShapeError(f"labels have shape {labels.shape}, expected one for each of the {n_cells} cells.")
+    if missing := int(pd.isna(labels).sum()):
+        raise InputError(f"{missing} cells have no label; leave them out and say so.")
+    names, codes = np.unique(labels, return_inverse=True)
+    return codes, len(names)
+
+
 def _codes(between: np.ndarray, labels: np.ndarray, k: int) -> tuple[np.ndarray, int]:
-    """Whole numbers for labels and how many there are; raises what every score must refuse."""
+    """As `labelled`; raises what every score from distances must refuse."""
     if between.ndim != 2 or between.shape[0] != between.shape[1]:
         raise ShapeError(
             f"distances have shape {between.shape}, expected (cells, cells); make them by `distances`."
         )
-    labels = np.asarray(labels)
-    if labels.shape != between.shape[:1]:
-        raise ShapeError(
-            f"labels have shape {labels.shape}, expected one for each of the {len(between)} cells."
-        )
-    if missing := int(pd.isna(labels).sum()):
-        raise InputError(f"{missing} cells have no label; leave them out and say so.")
     if k < 1:
         raise ConfigError(f"k is {k}; a cell needs at least one neighbour.")
-    names, codes = np.unique(labels, return_inverse=True)
-    return codes, len(names)
+    return labelled(labels, len(between))
 
 
 def _pools(groups: np.ndarray, other: bool) -> list[tuple[np.ndarray, np.ndarray]]:
