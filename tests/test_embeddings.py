@@ -64,11 +64,16 @@ def test_the_silhouette_by_hand():
 def test_the_condition_of_neighbours_by_hand():
     treated = np.array([True, True, False, False])
     between = distances(np.array([[0.0], [1.0], [1.5], [4.0]]))
-    # the nearest of both cells of a pair, the pair left out, y is treated: (0, 2) y y, (0, 3) y n, (1, 2) y y, (1, 3) n n
-    np.testing.assert_array_equal(condition_auroc(between, np.zeros(4), treated, k=1), [0.75, 0.5, 0.5, 0.75])
-    # (0, 1) y y, (0, 3) n y, (2, 1) y y, (2, 3) n n
+    # shares of right pairs 0.75, 0.5, 0.5, 0.75, the AUROC is 0.625, and each condition is half of the cells;
+    # nearest of both cells, y is treated: (0, 2) y y, (0, 3) y n, (1, 2) y y, (1, 3) n n
+    np.testing.assert_array_equal(
+        condition_auroc(between, np.zeros(4), treated, k=1), [0.875, 0.375, 0.375, 0.875]
+    )
+    # shares 0.25, 0.5, 0.5, 0.25: (0, 1) y y, (0, 3) n y, (2, 1) y y, (2, 3) n n
     treated = np.array([True, False, True, False])
-    np.testing.assert_array_equal(condition_auroc(between, np.zeros(4), treated, k=1), [0.25, 0.5, 0.5, 0.25])
+    np.testing.assert_array_equal(
+        condition_auroc(between, np.zeros(4), treated, k=1), [0.125, 0.625, 0.625, 0.125]
+    )
 
 
 def test_the_condition_score_leaves_both_cells_of_a_pair_out():
@@ -82,7 +87,23 @@ def test_the_condition_score_leaves_both_cells_of_a_pair_out():
             share = [treated[rest][np.argsort(between[one][rest], kind="stable")[:k]].sum() for one in (i, j)]
             sign = np.sign(share[0] - share[1]) * (1 if treated[i] else -1)
             values.append(sign / 2 + 0.5)
-        assert found[i] == pytest.approx(np.mean(values))
+        of_its_condition = (treated == treated[i]).sum()
+        auroc = found.mean()
+        assert found[i] == pytest.approx(auroc + 90 / of_its_condition * (np.mean(values) - auroc))
+
+
+def test_the_spread_of_the_condition_score_is_that_of_an_auroc():
+    # DeLong's standard error of an AUROC, neighbours held fixed as the interval holds them
+    rng = np.random.default_rng(0)
+    treated = np.arange(120) < 40
+    points = rng.normal(size=(120, 1)) + treated[:, None]
+    found = condition_auroc(distances(points), np.zeros(120), treated, k=15)
+    share = (
+        (found - found.mean()) * np.where(treated, 40, 80) / 120
+    )  # of pairs that come out right, minus the AUROC
+    standard_error = np.sqrt(share[treated].var() / 40 + share[~treated].var() / 80)
+    interval = bootstrap_cells(found, np.zeros(120), n=4000)
+    assert interval.high - interval.low == pytest.approx(2 * 1.96 * standard_error, rel=0.05)
 
 
 def test_the_depth_by_a_line_by_hand():
@@ -171,7 +192,7 @@ def test_separate_types_score_1_and_equal_cells_a_silhouette_of_1():
     assert scores["silhouette"].min() > 0.95
     np.testing.assert_array_equal(silhouette(distances(centres), types), np.ones(90))
     apart = points + 20 * treated[:, None]
-    assert (condition_auroc(distances(apart), types, treated, k=14) == 1).all()
+    np.testing.assert_allclose(condition_auroc(distances(apart), types, treated, k=14), 1)
 
 
 def test_depth_between_types_is_not_counted_within_them():

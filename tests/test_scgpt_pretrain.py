@@ -13,7 +13,8 @@ from small_book import ROOT
 
 import perturbook
 from perturbook import data
-from perturbook.errors import ConfigError
+from perturbook.data.fingerprint import fingerprints_of
+from perturbook.errors import ConfigError, LeakError
 from perturbook.models.scgpt import Vocabulary, load, pretrain
 from perturbook.models.scgpt.gene_mean import GeneMeans, whole_cells
 from perturbook.models.scgpt.objective import RATIOS, Batch, Masked, Objective, Split, make_batch
@@ -22,7 +23,9 @@ from perturbook.models.scgpt.pretraining_batches import PretrainingBatches
 from perturbook.models.scgpt.pretraining_cells import REGISTRY_GENES, SOURCES, genes_of, load_cells
 from perturbook.models.scgpt.pretraining_validation import HeldOut
 from perturbook.models.scgpt.tokens import Tokens, pad
+from perturbook.models.shipped import pretrained
 from perturbook.models.training import Settings
+from perturbook.splits.pretrained import refuse_pretrained
 
 FIXTURES = Path(__file__).parent / "fixtures" / "scgpt"
 SHIPPED = Path(perturbook.__file__).parent / "models" / "checkpoints" / "small"
@@ -302,6 +305,16 @@ def test_an_interrupted_run_ends_with_the_bytes_of_an_unbroken_one(tiny, tmp_pat
     assert sorted(path.name for path in tmp_path.iterdir()) == ["broken", "whole"]
 
 
+def test_the_audit_knows_every_cell_that_a_model_has_seen(tiny, tmp_path):
+    pretrain.pretrain("smoke", tmp_path / "model")
+    seen = pretrained(tmp_path / "model")
+    adata = data.load("simulated-drugs", seed=1001, size="small", expectation=False)
+    assert np.array_equal(seen.cells, fingerprints_of(adata))
+    with pytest.raises(LeakError, match="that the backbone smoke was trained on"):
+        refuse_pretrained(adata[:5].copy(), seen)
+    refuse_pretrained(data.load("simulated-drugs", size="small", expectation=False), seen)
+
+
 def test_an_unknown_size_is_refused(tmp_path):
     with pytest.raises(ConfigError, match="small, smoke"):
         pretrain.pretrain("huge", tmp_path / "model")
@@ -317,6 +330,7 @@ def test_the_smoke_model_beats_the_gene_mean_on_held_out_cells(tmp_path):
         "card.json",
         "curve.csv",
         "model.safetensors",
+        "training_cells.npy",
         "vocab.json",
     ]
     curve = pd.read_csv(tmp_path / "model" / "curve.csv")
@@ -347,6 +361,7 @@ class TestShipped:
         assert [(a, b) for a, b, _ in told] == [(one.dataset, one.options) for one in SOURCES["small"]]
         assert sum(n for _, _, n in told) == sum(self.card["cells"].values())
         assert all(len(one["sha256"]) == 64 and one["contexts"] for one in self.card["trained_on"])
+        assert len(pretrained(SHIPPED).cells) == sum(n for _, _, n in told)
 
     def test_it_beats_the_gene_mean_on_every_kind_of_cell(self):
         scores = self.card["validation"]["scores"]

@@ -334,7 +334,7 @@ def test_calls_that_cannot_work_are_refused():
 def test_progress_is_told_on_stderr_and_nothing_else_is_said(capfd, recwarn):
     trained(replace(SHORT, validate_every=10), validate=whole_loss)
     assert capfd.readouterr() == ("", "")
-    trained(replace(SHORT, validate_every=10), validate=whole_loss, progress=True)
+    trained(replace(SHORT, validate_every=10, log_every=7), validate=whole_loss, progress=True)
     out, told = capfd.readouterr()
     assert out == "" and told.startswith("step 10 of 20, validation loss ") and told.count("\n") == 2
     assert [str(one.message) for one in recwarn] == []

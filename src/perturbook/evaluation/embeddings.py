@@ -111,15 +111,20 @@ def silhouette(between: np.ndarray, types: np.ndarray) -> np.ndarray:
 
 
 def condition_auroc(between: np.ndarray, types: np.ndarray, treated: np.ndarray, k: int = K) -> np.ndarray:
-    """How surely treated and untreated cells of one type are told apart by their neighbours, `(cells,)`, in [0, 1].
+    """How surely treated and untreated cells of one type are told apart by their neighbours, `(cells,)`; the mean is an AUROC.
 
     A cell of each condition, both of one type, are compared: which has more treated cells among its `k` nearest of that type,
-    both cells of the pair left out? A cell's value is the share of its pairs that come out right, a tie counting half; the
-    mean over cells is the AUROC, and labels that mean nothing score 0.5. Leaving out one cell instead of the pair would score
-    them below that, because a treated cell would have one treated cell fewer to be its neighbour.
+    both cells of the pair left out? The share of pairs that come out right, a tie counting half, is the AUROC A of the type,
+    and labels that mean nothing score 0.5. Leaving out one cell instead of the pair would score them below that, because a
+    treated cell would have one treated cell fewer to be its neighbour.
+
+    A cell's value is `A + (n / m) (V - A)`, with V the share of its own pairs that come out right, n the cells of its type and m
+    those of its type and condition. Their mean is A, and resampling them gives the spread of A, which depends on treated and
+    untreated cells alike; single values may lie outside [0, 1].
     NaN where a type has fewer than `k` cells of either condition.
 
-    Source: Airola et al. 2011, doi 10.1016/j.csda.2010.11.018 (leave-pair-out); that neighbours give the score is our choice.
+    Source: Airola et al. 2011, doi 10.1016/j.csda.2010.11.018 (leave-pair-out); DeLong et al. 1988, doi 10.2307/2531595 (the
+    spread); that neighbours give the score is our choice.
     """
     codes, names = _codes(between, types, k)
     treated, found = np.asarray(treated, dtype=bool), np.full(len(codes), np.nan)
@@ -135,7 +140,8 @@ def condition_auroc(between: np.ndarray, types: np.ndarray, treated: np.ndarray,
         of_yes = _treated_near(between, yes, rows, no, treated, k)
         of_no = _treated_near(between, no, rows, yes, treated, k)
         right = np.sign(of_yes - of_no.T) / 2 + 0.5
-        found[yes], found[no] = right.mean(axis=1), right.mean(axis=0)
+        for own, share in ((yes, right.mean(axis=1)), (no, right.mean(axis=0))):
+            found[own] = right.mean() + len(rows) / len(own) * (share - right.mean())
     return found
 
 

@@ -43,5 +43,7 @@ def pretrained(folder: Path = FOLDER) -> Pretrained:
         TrainedOn(one["dataset"], one["cells"], tuple(one["contexts"])) for one in about["trained_on"]
     )
     if len(cells) != (n := sum(one.cells for one in seen)):
-        raise InputError(f"{folder} lists {len(cells):,} training cells, its card {n:,}; take both from one run.")
+        raise InputError(
+            f"{folder} lists {len(cells):,} training cells, its card {n:,}; take both from one run."
+        )
     return Pretrained(about["name"], seen, cells)

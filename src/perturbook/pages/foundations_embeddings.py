@@ -5,7 +5,6 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 from anndata import AnnData
-from IPython.display import HTML, Markdown
 
 from perturbook.data.schema import COUNT_KINDS
 from perturbook.evaluation.embedding_intervals import bootstrap_cells, bootstrap_cells_difference
@@ -13,11 +12,11 @@ from perturbook.evaluation.embedding_scores import SCORES, embedding_scores
 from perturbook.models.backbones import BACKBONES
 from perturbook.models.backbones.embed import embed
 from perturbook.models.backbones.hvg import HighlyVariableGenes
-from perturbook.pages.html_table import Markup, items, join, table
-from perturbook.pages.present import number
 
 CHANCE = "chance"
-CHANCE_TITLE = "PCA of other cells (chance)"
+CHANCE_TITLE = "cells shuffled (chance)"
+SHUFFLES = 20
+"""Times that rows are given to the wrong cells; the interval of chance holds the middle 95 % of them. Our choice."""
 SCVI_GENES = 1_000
 """Most variable genes that scVI is fitted on here, so that it fits into seconds. Our choice."""
 OWN = "small"
@@ -46,14 +45,8 @@ class Arm:
 
 
 def arms(cells: AnnData, names: list[str], seed: int, scvi_epochs: int) -> list[Arm]:
-    """Embed the cells with each backbone; what is fitted is fitted on these very cells, without any label.
-
-    The last arm is the embedding of the first linear one given to the wrong cells: what knowing nothing scores.
-    """
-    made = [_arm(cells, name, seed, scvi_epochs) for name in names]
-    known = next((arm.values for arm in made if arm.name == "pca"), made[0].values)
-    shuffled = known[np.random.default_rng(seed).permutation(len(known))]
-    return [*made, Arm(CHANCE, CHANCE_TITLE, shuffled)]
+    """Embed the cells with each backbone; what is fitted is fitted on these very cells, without any label."""
+    return [_arm(cells, name, seed, scvi_epochs) for name in names]
 
 
 def _arm(cells: AnnData, name: str, seed: int, scvi_epochs: int) -> Arm:
@@ -68,14 +61,36 @@ def _arm(cells: AnnData, name: str, seed: int, scvi_epochs: int) -> Arm:
 
 def scored(cells: AnnData, embedded: list[Arm]) -> dict[str, pd.DataFrame]:
     """Per-cell scores of every embedding; see `evaluation.embedding_scores`. Depth is the log of the origin's total counts."""
-    types, treated = cells.obs["context"].to_numpy(str), ~cells.obs["is_control"].to_numpy(bool)
-    depth = np.log(cells.obs["n_counts"].to_numpy(float))
+    return {arm.name: _scores(cells, arm.values) for arm in embedded if arm.values is not None}
+
+
+def _scores(cells: AnnData, values: np.ndarray) -> pd.DataFrame:
+    treated = ~cells.obs["is_control"].to_numpy(bool)
     both = treated if 0 < treated.sum() < len(treated) else None
-    return {
-        arm.name: embedding_scores(arm.values, types, depth, both)
-        for arm in embedded
-        if arm.values is not None
-    }
+    depth = np.log(cells.obs["n_counts"].to_numpy(float))
+    return embedding_scores(values, cells.obs["context"].to_numpy(str), depth, both)
+
+
+def chance(cells: AnnData, embedded: list[Arm], seed: int) -> list[tuple]:
+    """Rows of `summary` for an embedding that knows nothing: PCA, or the first there is, with its rows given to other cells.
+
+    The interval is that of the shuffles, so that it holds everything that varies by chance, neighbours included.
+    """
+    there = [arm for arm in embedded if arm.values is not None]
+    known = next((arm for arm in there if arm.name == "pca"), there[0]).values
+    types, rng = cells.obs["context"].to_numpy(str), np.random.default_rng(seed)
+    made = [_scores(cells, known[rng.permutation(len(known))]) for _ in range(SHUFFLES)]
+    rows = []
+    for score in made[0]:
+        means = [
+            bootstrap_cells(one[score].to_numpy(), types, balanced=SCORES[score].balanced, n=1).mean
+            for one in made
+        ]
+        low, high = np.percentile(means, [2.5, 97.5])
+        rows.append(
+            (CHANCE, CHANCE_TITLE, score, np.mean(means), low, high, int(made[0][score].notna().sum()))
+        )
+    return rows
 
 
 def summary(cells: AnnData, embedded: list[Arm], scores: dict, resamples: int, seed: int) -> pd.DataFrame:
@@ -86,6 +101,7 @@ def summary(cells: AnnData, embedded: list[Arm], scores: dict, resamples: int, s
             options = {"balanced": SCORES[score].balanced, "n": resamples, "seed": seed}
             found = bootstrap_cells(values[score].to_numpy(), types, **options)
             rows.append((name, titles[name], score, found.mean, found.low, found.high, found.n_defined))
+    rows += chance(cells, embedded, seed)
     return pd.DataFrame(rows, columns=["name", "embedding", "score", "mean", "low", "high", "cells"])
 
 
@@ -93,7 +109,7 @@ def differences(cells: AnnData, scores: dict, resamples: int, seed: int, first: 
     """Score of `first` minus that of every other embedding, paired on the same cells: columns other, score, mean, low, high."""
     types, rows = cells.obs["context"].to_numpy(str), []
     for name, values in scores.items():
-        for score in values if name not in (first, CHANCE) else ():
+        for score in values if name != first else ():
             pair = scores[first][score].to_numpy(), values[score].to_numpy()
             options = {"balanced": SCORES[score].balanced, "n": resamples, "seed": seed}
             found = bootstrap_cells_difference(*pair, types, **options)
@@ -109,62 +125,3 @@ def by_type(cells: AnnData, embedded: list[Arm], scores: dict, score: str = "typ
             own = scores[arm.name][score].groupby(types).agg(["mean", "size"]).reset_index()
             frames.append(own.set_axis(["type", "value", "cells"], axis=1).assign(embedding=arm.title))
     return pd.concat(frames, ignore_index=True)
-
-
-def score_table(found: pd.DataFrame, embedded: list[Arm], caption: str) -> HTML:
-    """Embeddings x scores with intervals; below it the backbones that do not apply."""
-    shown = []
-    for title, rows in found.groupby("embedding", sort=False):
-        cells = {SHORT[row["score"]]: _cell(row) for row in rows.to_dict("records")}
-        shown.append({"Embedding": title, **cells})
-    absent = [f"{arm.title}: {arm.reason}." for arm in embedded if arm.values is None]
-    return HTML(table(shown, caption) + (f"<p>Not applicable here:</p>{items(absent)}" if absent else ""))
-
-
-def difference_table(found: pd.DataFrame, embedded: list[Arm], caption: str) -> HTML:
-    """What `differences` found, one row per other embedding."""
-    titles, shown = {arm.name: arm.title for arm in embedded}, []
-    for other, rows in found.groupby("other", sort=False):
-        cells = {SHORT[row["score"]]: _cell(row) for row in rows.to_dict("records")}
-        shown.append({f"{titles[OWN]} minus": titles[other], **cells})
-    return HTML(table(shown, caption))
-
-
-def _cell(row: dict) -> Markup:
-    if pd.isna(row["mean"]):
-        return Markup("undefined")
-    bounds = "" if pd.isna(row["low"]) else f"[{number(row['low'], 2)}, {number(row['high'], 2)}]"
-    return join(number(row["mean"], 2), Markup("<br><small>"), bounds, Markup("</small>"))
-
-
-def winner(found: pd.DataFrame, differing: pd.DataFrame, where: str, score: str = "type_knn") -> Markdown:
-    """One sentence: which embedding is best by `score`, and how the small checkpoint compares with it and with random weights."""
-    rows = found[(found["score"] == score) & (found["name"] != CHANCE)].set_index("name")
-    best, own = rows["mean"].idxmax(), rows.loc[OWN]
-    title = SCORES[score].title.lower()
-    text = f"**{where}, “{rows.loc[best, 'embedding']}” is best by {title}: {_said(rows.loc[best])}"
-    if best != OWN:
-        text += f"; “{own['embedding']}” has {_said(own)}"
-    against = differing[differing["score"] == score].set_index("other")
-    others = [name for name in dict.fromkeys((best, "random")) if name != OWN and name in against.index]
-    for name in others:
-        text += (
-            f"; its paired difference from “{rows.loc[name, 'embedding']}” is {_verdict(against.loc[name])}"
-        )
-    return Markdown(text + ".**")
-
-
-def _said(row: pd.Series) -> str:
-    return f"{number(row['mean'])} [{number(row['low'])}, {number(row['high'])}]"
-
-
-def _verdict(row: pd.Series) -> str:
-    clear = "an interval without zero" if row["low"] > 0 or row["high"] < 0 else "an interval that holds zero"
-    return f"{_said(row)}, {clear}"
-
-
-def make_up(cells: AnnData) -> HTML:
-    """Cells per type and condition."""
-    counts = pd.crosstab(cells.obs["context"].astype(str), cells.obs["perturbation"].astype(str))
-    rows = [{"Type": name, **row} for name, row in counts.to_dict("index").items()]
-    return HTML(table(rows, f"{cells.n_obs:,} cells scored here"))

@@ -88,9 +88,9 @@ def losses(found: pd.DataFrame, again: pd.DataFrame) -> pd.Series:
     """What binning does to the cells of `found`, as medians over cells; `again` are the same cells under another seed.
 
     Returns:
-        expressed (genes with a count), levels (distinct counts), ones (share of expressed genes with one count), spanned
-        (bins a count of one can take), free (share of values whose bin a draw decides) and moved (share of values in another
-        bin under the other seed).
+        expressed (genes with a count), levels (distinct counts), ones (percent of expressed genes with one count), spanned
+        (bins a count of one can take), free (percent of values whose bin a draw decides) and moved (percent of values in
+        another bin under the other seed).
     """
     moved = found["bin"].to_numpy() != again["bin"].to_numpy()
     found = found.assign(
@@ -105,10 +105,10 @@ def losses(found: pd.DataFrame, again: pd.DataFrame) -> pd.Series:
         {
             "expressed": cells.size().median(),
             "levels": cells["count"].nunique().median(),
-            "ones": cells["one"].mean().median(),
+            "ones": 100 * cells["one"].mean().median(),
             "spanned": ones.median(),
-            "free": cells["free"].mean().median(),
-            "moved": cells["moved"].mean().median(),
+            "free": 100 * cells["free"].mean().median(),
+            "moved": 100 * cells["moved"].mean().median(),
         }
     )
 
@@ -139,13 +139,19 @@ def rescaled(cells: AnnData, vocabulary: Vocabulary, seed: int = 0) -> pd.DataFr
     return pd.DataFrame(rows)
 
 
-def widest_bin(found: pd.DataFrame) -> pd.Series:
+def widest_bin(found: pd.DataFrame) -> dict[str, str | int | float]:
     """Where one bin hides most: gene, bin, and the lowest and highest expression (log1p of counts per 10k) it holds.
 
     Among values that differ in expression and not in bin, of one gene, in different cells.
     """
     ends = found.groupby(["gene", "bin"])["lognorm"].agg(low="min", high="max").reset_index()
-    return ends.loc[(ends["high"] - ends["low"]).idxmax(), ["gene", "bin", "low", "high"]]
+    widest = ends.loc[(ends["high"] - ends["low"]).idxmax()]
+    return {
+        "gene": str(widest["gene"]),
+        "bin": int(widest["bin"]),
+        "low": float(widest["low"]),
+        "high": float(widest["high"]),
+    }
 
 
 def change_table(changed: pd.DataFrame) -> HTML:

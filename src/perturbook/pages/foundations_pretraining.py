@@ -6,9 +6,12 @@ from pathlib import Path
 import pandas as pd
 from IPython.display import HTML, Markdown
 
-from perturbook.models.shipped import FOLDER, card
+from perturbook.evaluation.manifest import manifest
+from perturbook.models.shipped import FOLDER
+from perturbook.pages import frame
 from perturbook.pages.html_table import items, table
 from perturbook.pages.present import number
+from perturbook.pages.table import ROOT
 
 MODEL, GENE, CONTEXT, TIES = "model", "gene mean", "gene mean by context", "random ties alone"
 TITLES = {
@@ -154,6 +157,7 @@ def comparison(shipped: dict, again: dict | None) -> HTML | Markdown:
     return HTML(table(rows, "The same training twice") + f"<p>{same}</p>")
 
 
-def read(folder: Path = FOLDER) -> dict:
-    """The card of a checkpoint; see `models.shipped.card`."""
-    return card(folder)
+def provenance(page: str, about: dict, **given: int | bool) -> HTML:
+    """What the page was made of, and the command that repeats it; the data are those of training."""
+    sums = {one["dataset"]: one["sha256"] for one in about["trained_on"]}
+    return frame.footer(manifest(ROOT, page=page, tier="smoke", parameters=given, data=sums), "squared bins")

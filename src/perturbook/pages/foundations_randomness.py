@@ -1,9 +1,4 @@
-"""The randomness trap: the same cells under the reference scheme of draws and under ours, and how far an embedding moves.
-
-In the reference scheme a draw comes from the next number of a generator. Batches of cells are dealt in turn to workers, each
-with a generator of its own, so that a cell's draws depend on the seed, on its place, on the size of batches and on how many
-workers there are. In ours a draw belongs to seed, cell and gene. Source: `scgpt.md` sections 6.1 and 6.2.
-"""
+"""The randomness trap: what changes when the same cells are embedded twice, and how far an embedding moves."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -11,66 +6,22 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 import scipy.sparse as sp
-import torch
-import torch.nn.functional as F
 from anndata import AnnData
 from IPython.display import HTML
 
 from perturbook.models.backbones.seed_spread import seed_spread
 from perturbook.models.scgpt import ScGPT
-from perturbook.models.scgpt.reference_draws import Ragged, collate_in_order, tokens_in_order
-from perturbook.models.scgpt.tokens import MAX_LENGTH, PAD_VALUE, pad, tokenise
+from perturbook.models.scgpt.reference_draws import Ragged
 from perturbook.pages.foundations import label
+from perturbook.pages.foundations_draws import BATCH, bins_of, our_tokens, reference_tokens, vectors
 from perturbook.pages.html_table import table
 
 REFERENCE, OURS, NO_DRAWS = "reference", "ours", "ours, ties to the upper edge"
-BATCH, WORKERS, AT_ONCE = 8, 2, 16
-"""Cells per batch and workers of the first reference run; cells that go through the model here at once. Our choice: batches
-are usually larger, and few cells must do."""
 
 
-def reference_tokens(
-    cells: AnnData, model: ScGPT, seed: int = 0, batch: int = BATCH, workers: int = WORKERS
-) -> Ragged:
-    """Tokens of every cell as the reference scheme draws them; ids and values per cell, in the order of its genes."""
-    ids = model.vocabulary.ids_of(cells.var_names)
-    rows = sp.csr_matrix(cells.X)[:, ids >= 0].toarray()
-    whole = tokens_in_order(rows, ids[ids >= 0], (model.vocabulary.cls, PAD_VALUE))
-    drawn = [
-        (np.random.RandomState([seed, worker]), torch.Generator().manual_seed(1_000 * seed + worker))
-        for worker in range(workers)
-    ]
-    found: Ragged = []
-    for number, start in enumerate(range(0, len(whole), batch)):
-        legacy, generator = drawn[number % workers]
-        found += collate_in_order(whole[start : start + batch], legacy, generator, MAX_LENGTH)
-    return found
-
-
-def our_tokens(cells: AnnData, model: ScGPT, seed: int = 0, ties: str = "seeded") -> Ragged:
-    """Tokens of every cell by the rule of this project."""
-    ids = model.vocabulary.ids_of(cells.var_names)
-    return tokenise(sp.csr_matrix(cells.X), ids, cells.obs_names, model.vocabulary, seed=seed, ties=ties)
-
-
-@torch.inference_mode()
-def vectors(model: ScGPT, tokens: Ragged) -> np.ndarray:
-    """Unit vectors of the cells, `(cells, width)`; cells of like length go through the model together."""
-    found = np.empty((len(tokens), model.width), dtype=np.float32)
-    order = np.argsort([len(ids) for ids, _ in tokens], kind="stable")
-    for start in range(0, len(order), AT_ONCE):
-        at = order[start : start + AT_ONCE]
-        batch = pad([tokens[i] for i in at], model.vocabulary.pad)
-        found[at] = F.normalize(model.encode_cell(*batch), dim=1).numpy()
-    return found
-
-
-def bins_of(tokens: Ragged, width: int) -> np.ndarray:
-    """Bin of each token, `(cells, tokens)`, -1 where a cell has none; `<cls>` left out."""
-    found = np.full((len(tokens), width), -1.0)
-    for row, (ids, bins) in enumerate(tokens):
-        found[row, ids[1:]] = bins[1:]
-    return found
+def richest(cells: AnnData) -> str:
+    """Name of the cell with the most genes expressed, the first of several."""
+    return str(cells.obs_names[np.diff(sp.csr_matrix(cells.X).indptr).argmax()])
 
 
 def one_cell(cells: AnnData, model: ScGPT, cell: str, seeds: range, most: int = 24) -> pd.DataFrame:
@@ -190,11 +141,12 @@ def spread_table(cells: AnnData, made: list[Run]) -> HTML:
 
 
 def between_cells(cells: AnnData, model: ScGPT, seed: int = 0) -> float:
-    """Median distance between the unit vectors of two cells of one type and condition, each pair once."""
+    """Median distance between the unit vectors of two cells of one type and condition, each pair once; NaN without such a pair."""
     points, group = vectors(model, our_tokens(cells, model, seed)), label(cells.obs)
     first, second = np.triu_indices(len(points), 1)
     same = group[first] == group[second]
-    return float(np.median(np.linalg.norm(points[first[same]] - points[second[same]], axis=1)))
+    between = np.linalg.norm(points[first[same]] - points[second[same]], axis=1)
+    return float(np.median(between)) if len(between) else float("nan")
 
 
 def change_table(found: pd.DataFrame) -> HTML:
@@ -205,8 +157,33 @@ def change_table(found: pd.DataFrame) -> HTML:
             "What was changed": changed,
             "Values in another bin": f"{100 * rows['moved'].median():.0f} %",
             "Distance of the embeddings": f"{rows['distance'].median():.2g}",
-            "Cosine": f"{1 - rows['distance'].median() ** 2 / 2:.4f}",
+            "Cosine": f"{1 - rows['distance'].median() ** 2 / 2:.5f}",
         }
         for (scheme, changed), rows in found.groupby(["scheme", "changed"], sort=False)
     ]
     return HTML(table(rows, "The same cells twice: medians over cells"))
+
+
+def mean_range(found: pd.DataFrame, scheme: str) -> float:
+    """Highest minus lowest bin over runs, the mean over genes with one count, from `one_cell`."""
+    own = found[(found["scheme"] == scheme) & (found["count"] == 1)].groupby("gene")["bin"]
+    return float((own.max() - own.min()).mean())
+
+
+def facts(found: pd.DataFrame, between: float) -> dict[str, float]:
+    """The numbers of the page's sentences, from `changes` and `between_cells`."""
+    middle = found.groupby(["scheme", "changed"])[["distance", "moved"]].median()
+    same = found[(found["scheme"] == OURS) & (found["changed"] != "seed")]
+    numbers = {
+        "between": between,
+        "reference_batch": middle["distance"][REFERENCE, "batch size"],
+        "reference_order": middle["distance"][REFERENCE, "order of cells"],
+        "reference_seed": middle["distance"][REFERENCE, "seed"],
+        "reference_share": 100 * middle["distance"][REFERENCE, "seed"] / between,
+        "reference_batch_moved": 100 * middle["moved"][REFERENCE, "batch size"],
+        "reference_order_moved": 100 * middle["moved"][REFERENCE, "order of cells"],
+        "ours_seed": middle["distance"][OURS, "seed"],
+        "ours_most": same["distance"].max(),
+        "ours_moved": 100 * same["moved"].max(),
+    }
+    return {name: float(value) for name, value in numbers.items()}

@@ -18,7 +18,7 @@ from perturbook.evaluation.manifest import manifest
 from perturbook.evaluation.score import to_csv
 from perturbook.evaluation.truth import Truth
 from perturbook.evaluation.withheld import withheld
-from perturbook.models import MODELS
+from perturbook.models import MODELS, shipped
 from perturbook.pages import parameters
 from perturbook.pages.design import Design
 from perturbook.pages.kept import open_deposit
@@ -194,7 +194,7 @@ def audit_page(page: Page) -> list[dict]:
 
 def _audit_entry(mode: str, cells: AnnData, split: Split) -> dict:
     """Audit a split as models are shown it, with all controls and without the reference controls; raises LeakError."""
-    report, blind = splits.audit(cells, split), split.blind()
+    report, blind = splits.audit(cells, split, pretrained=shipped.pretrained()), split.blind()
     blinded = splits.audit(cells, blind, fitted={"predictors": blind.visible})
     checks = [
         *report.checks,

@@ -8,8 +8,10 @@ import time
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
 import torch
 
+from perturbook.data.fingerprint import fingerprints
 from perturbook.errors import ConfigError
 from perturbook.models.scgpt.checkpoint import load, save
 from perturbook.models.scgpt.gene_mean import GeneMeans
@@ -21,9 +23,11 @@ from perturbook.models.scgpt.pretraining_cells import Cells, load_cells
 from perturbook.models.scgpt.pretraining_validation import HeldOut
 from perturbook.models.scgpt.random_init import random_backbone
 from perturbook.models.scgpt.sizes import Sizes
+from perturbook.models.shipped import CELLS
 from perturbook.models.training import Settings, fit
 
 VALID_SHARE = 0.05
+SEEN = "training_cells.npy"
 
 
 @dataclass(frozen=True)
@@ -50,17 +54,17 @@ RECIPES = {
         nheads=4,
         d_hid=256,
         nlayers=4,
-        max_length=192,
+        max_length=128,
         batch=32,
-        objective=Objective(replay_after=1600),
+        objective=Objective(replay_after=3000),
         settings=Settings(
-            steps=2400,
-            learning_rate=3e-3,
+            steps=4000,
+            learning_rate=1.5e-3,
             warmup_steps=100,
             final_share=0.05,
-            validate_every=200,
-            checkpoint_every=100,
-            log_every=10,
+            validate_every=250,
+            checkpoint_every=125,
+            log_every=20,
         ),
     ),
     "smoke": Recipe(
@@ -94,7 +98,8 @@ def pretrain(
     accelerator: str = "cpu",
     precision: str = "32-true",
 ) -> ScGPT:
-    """Pre-train a model and write it to `folder`: args.json, vocab.json, model.safetensors (float16), card.json, curve.csv.
+    """Pre-train a model and write it to `folder`: args.json, vocab.json, model.safetensors (float16), card.json, curve.csv,
+    and training_cells.npy, the fingerprints of all cells seen, validation cells included, in the order of the card.
 
     A run that was interrupted goes on where it stood: its state is kept beside `folder` until the model is written.
 
@@ -131,7 +136,10 @@ def pretrain(
     card = make_card(size, recipe, cells, train, valid, means, held_out, history, stored, settings)
     card["seconds"] = {"training": round(history.seconds), "whole last call": round(time.monotonic() - began)}
     save(stored, state / "model", torch.float16, card)
+    (state / "model" / "model.safetensors").chmod(0o644)  # readable for everyone, wherever it is installed
     curve(history).to_csv(state / "model" / "curve.csv", index=False)
+    np.save(state / "model" / CELLS, fingerprints(cells.matrix, cells.vocabulary.tokens))
+    np.save(state / "model" / SEEN, fingerprints(cells.matrix, cells.vocabulary.tokens))
     shutil.rmtree(folder, ignore_errors=True)
     (state / "model").replace(folder)
     shutil.rmtree(state)

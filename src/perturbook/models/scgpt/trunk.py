@@ -76,7 +76,8 @@ class Trunk(nn.Module):
             adapters: by layer number, what runs behind its two sublayers; see `Hooks`.
             layers: return the tokens after each layer instead, `(layers, cells, L, D)`.
             last_row_only: compute position 0 alone in the last layer and return it, `(cells, 1, D)`; its value
-                is that of the full call, and the queries and feed-forward of all other tokens are saved there.
+                is that of the full call, and the queries and feed-forward of all other tokens are saved there. The hooks
+                of that layer then see position 0 alone.
 
         Raises:
             ShapeError, InputError: see `check`; before any computing.
@@ -103,9 +104,14 @@ class Trunk(nn.Module):
         return F.normalize(pooled, dim=1) if style == "w-pool" else pooled
 
     def encode_cell(
-        self, gene_ids: Tensor, values: Tensor, padding: Tensor | None = None, **options
+        self,
+        gene_ids: Tensor,
+        values: Tensor,
+        padding: Tensor | None = None,
+        *,
+        adapters: Mapping[int, Hooks] | None = None,
     ) -> Tensor:
-        """Cell embeddings `(cells, D)`, not normalised; like `forward(...).cell` at less cost. Options: `adapters`."""
+        """Cell embeddings `(cells, D)`, not normalised: those of `forward` at less cost; arguments as of `encode`."""
         first = self.sizes.cell_emb_style == "cls"
-        tokens = self.encode(gene_ids, values, padding, last_row_only=first, **options)
+        tokens = self.encode(gene_ids, values, padding, adapters=adapters, last_row_only=first)
         return self.pool(tokens, values, padding)

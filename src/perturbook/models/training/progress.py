@@ -8,7 +8,8 @@ from perturbook.models.training.state import State
 def tell(state: State, steps: int) -> None:
     """Say the step and the last loss: rewritten in a terminal; in a log at every validation and at the end."""
     rows, live = state.history.rows, sys.stderr.isatty()
-    if not rows or not (live or rows[-1][1] == "validation" or state.finished):
+    validated = bool(rows) and rows[-1][:2] == (state.step, "validation")
+    if not rows or not (live or validated or state.finished):
         return
     part = rows[-1][1]
     loss = next(value for _, where, name, value in reversed(rows) if (where, name) == (part, "loss"))

@@ -21,28 +21,32 @@ def knowledge(found: pd.DataFrame) -> alt.LayerChart:
         found,
         KNOWS,
         "score (share, AUROC or silhouette, at most 1)",
+        "Neighbours show",
         "Scores of each embedding with 95 percent bootstrap intervals over cells: how often neighbours show the cell type, "
         "the same with neighbours of the other condition only, how surely they show the condition within a type, and the "
-        "silhouette of the type. The last row is an embedding given to the wrong cells.",
+        "silhouette of the type. The last row is an embedding whose rows were given to the wrong cells.",
     )
 
 
 def depth_leakage(found: pd.DataFrame) -> alt.LayerChart:
-    """Draw how well neighbours show sequencing depth, over all cells and within types, with 95 % intervals."""
+    """Draw how well a line reads sequencing depth, over all cells and within types, with 95 % intervals."""
     return _intervals(
         found,
         DEPTH,
-        "R² of the log of total counts, from neighbours (at most 1)",
-        "How well the depth of a cell is read off its neighbours in each embedding, with 95 percent bootstrap intervals over "
-        "cells, over all cells and within types. Zero or less means that neighbours know nothing of depth.",
+        "R² of the log of total counts (at most 1)",
+        "A line shows depth",
+        "How well the depth of a cell is read off each embedding by a line, with 95 percent bootstrap intervals over cells, over "
+        "all cells and within types. Zero or less means that the embedding tells nothing of depth that a line could read.",
     )
 
 
-def _intervals(found: pd.DataFrame, kinds: dict, x_title: str, description: str) -> alt.LayerChart:
+def _intervals(
+    found: pd.DataFrame, kinds: dict, x_title: str, legend: str, description: str
+) -> alt.LayerChart:
     data = found[found["score"].isin(kinds)].dropna(subset="mean")
     data = data.assign(what=[kinds[one][0] for one in data["score"]])
     shown = {words: colour for name, (words, colour) in kinds.items() if name in set(data["score"])}
-    order, look = list(dict.fromkeys(data["embedding"])), told_apart("what", shown, title="Neighbours show")
+    order, look = list(dict.fromkeys(data["embedding"])), told_apart("what", shown, title=legend)
     y = alt.Y("embedding:N", title="embedding", sort=order)
     offset = alt.YOffset("what:N", sort=list(shown))
     base = alt.Chart(data[["embedding", "what", "mean", "low", "high", "cells"]].round(4)).encode(

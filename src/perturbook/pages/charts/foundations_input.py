@@ -29,7 +29,10 @@ def counts_to_bins(grouped: pd.DataFrame, chosen: pd.DataFrame) -> alt.LayerChar
             x=x,
             y=y,
             size=alt.Size(
-                "genes:Q", title="genes", legend=alt.Legend(orient="top"), scale=alt.Scale(range=[25, 260])
+                "genes:Q",
+                title="genes",
+                legend=alt.Legend(orient="top", values=[1, 5, 10]),
+                scale=alt.Scale(range=[25, 260]),
             ),
             tooltip=["count", "bin", "genes", alt.Tooltip("names", title="such as")],
         )

@@ -48,7 +48,7 @@ def distances(found: pd.DataFrame, between: float) -> alt.LayerChart:
     data = found.assign(what=found["scheme"] + ": " + found["changed"])
     order = list(dict.fromkeys(data["what"]))
     scale = alt.Scale(type="symlog", constant=1e-6, domain=[0, 2])
-    axis = alt.Axis(values=[0, 1e-6, 1e-4, 1e-2, 1], format="~g")
+    axis = alt.Axis(values=[0, 1e-4, 1e-2, 1], format="~g")
     x = alt.X(
         "distance:Q", title="distance between unit vectors (0 to 2, symmetric log)", scale=scale, axis=axis
     )
