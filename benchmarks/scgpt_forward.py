@@ -34,12 +34,14 @@ CASES = {
 FASTER, SAME = 1.3, 1e-5
 """Required: times as fast as torch's encoder, and the largest difference of any number."""
 SECONDS, MEMORY = 5.0, 1.5
-"""Required of loading: processor seconds, and peak memory as a multiple of the file."""
+"""Required of loading: seconds, and peak memory as a multiple of the file."""
 LOAD = """
-import json, resource, sys, time
+import json, re, sys, time
+from pathlib import Path
 from perturbook.models import scgpt
 import torch
-peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+# not getrusage: its peak outlives exec, so that a small process of a large parent shows the parent's
+peak = lambda: int(re.search(r"VmHWM:\\s+(\\d+)", Path("/proc/self/status").read_text())[1]) / 1024
 before, started, cpu = peak(), time.perf_counter(), time.process_time()
 scgpt.load(sys.argv[1])
 print(json.dumps([time.perf_counter() - started, time.process_time() - cpu, peak() - before]))
@@ -146,7 +148,7 @@ def main() -> None:
     }
     print(json.dumps(figures, indent=1))
     rows, load = figures["forward"].values(), figures["loading"]
-    holds = load["cpu_seconds"] < SECONDS and load["peak_times_file"] < MEMORY
+    holds = load["seconds"] < SECONDS and 0.9 < load["peak_times_file"] < MEMORY
     holds &= all(row["encode_faster"] >= FASTER and row["largest_difference"] <= SAME for row in rows)
     print("holds" if holds else "DOES NOT HOLD")
     if given.write:

@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 import zipfile
+from pathlib import Path
 
 import pytest
 import torch
@@ -560,6 +561,7 @@ def test_a_vocabulary_of_another_length_is_refused(vocabulary):
 
 
 @pytest.mark.slow
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="peak memory is read from Linux's /proc")
 def test_whole_human_sizes_load_within_the_stated_time_and_memory(tmp_path):
     """In a fresh process: processor time below 5 s, peak memory below 1.5 times the file."""
     sizes = Sizes(n_tokens=60_697, embsize=512, nheads=8, d_hid=512, nlayers=12, pad_id=60_694)
@@ -571,8 +573,8 @@ def test_whole_human_sizes_load_within_the_stated_time_and_memory(tmp_path):
     (tmp_path / "args.json").write_text(json.dumps(sizes.to_args()))
     (tmp_path / "vocab.json").write_text(json.dumps(Vocabulary.of(f"G{i}" for i in range(60_694)).to_ids()))
     code = (
-        "import resource, sys, time; from perturbook.models import scgpt; import torch\n"
-        "peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024\n"
+        "import re, sys, time; from pathlib import Path; from perturbook.models import scgpt; import torch\n"
+        "peak = lambda: 1024 * int(re.search(r'VmHWM:\\s+(\\d+)', Path('/proc/self/status').read_text())[1])\n"
         "before, started = peak(), time.process_time()\n"
         "scgpt.load(sys.argv[1])\n"
         "print(time.process_time() - started, peak() - before)"
@@ -581,4 +583,5 @@ def test_whole_human_sizes_load_within_the_stated_time_and_memory(tmp_path):
         [sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True, check=True
     )
     seconds, more = (float(one) for one in done.stdout.split())
-    assert seconds < 5 and more < 1.5 * (tmp_path / "best_model.pt").stat().st_size
+    size = (tmp_path / "best_model.pt").stat().st_size
+    assert seconds < 5 and 0.9 * size < more < 1.5 * size

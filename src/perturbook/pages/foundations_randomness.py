@@ -27,7 +27,7 @@ def richest(cells: AnnData) -> str:
 def one_cell(cells: AnnData, model: ScGPT, cell: str, seeds: range, most: int = 24) -> pd.DataFrame:
     """Bins of some genes of one cell under several seeds of the reference scheme, and under ours in several runs.
 
-    The genes are half of them those of most counts, half of them spread over the genes that have one count.
+    The genes are half of them those of most counts, half of them spread over those of fewest, usually one.
 
     Returns:
         Columns gene, count, scheme, run, bin. A run of ours is the same seed with another set of cells around the cell.
@@ -36,8 +36,9 @@ def one_cell(cells: AnnData, model: ScGPT, cell: str, seeds: range, most: int = 
     counts = pd.Series(sp.csr_matrix(cells.X)[row].toarray().ravel(), index=cells.var_names)
     counts = counts[model.vocabulary.ids_of(cells.var_names) >= 0]
     highest = counts.sort_values(ascending=False, kind="stable").index[: most // 2]
-    ones = counts.index[counts == 1]
-    genes = [*highest, *ones[np.linspace(0, len(ones) - 1, most - most // 2).round().astype(int)]]
+    lowest = counts.index[counts == counts[counts > 0].min()]
+    spread = lowest[np.linspace(0, len(lowest) - 1, most - most // 2).round().astype(int)]
+    genes = list(dict.fromkeys([*highest, *spread]))
     token, frames = model.vocabulary.ids_of(genes), []
     for run in seeds:
         drawn = {REFERENCE: bins_of(reference_tokens(cells, model, run), len(model.vocabulary))[row]}
@@ -165,8 +166,8 @@ def change_table(found: pd.DataFrame) -> HTML:
 
 
 def mean_range(found: pd.DataFrame, scheme: str) -> float:
-    """Highest minus lowest bin over runs, the mean over genes with one count, from `one_cell`."""
-    own = found[(found["scheme"] == scheme) & (found["count"] == 1)].groupby("gene")["bin"]
+    """Highest minus lowest bin over runs, the mean over the genes of fewest counts, from `one_cell`."""
+    own = found[(found["scheme"] == scheme) & (found["count"] == found["count"].min())].groupby("gene")["bin"]
     return float((own.max() - own.min()).mean())
 
 

@@ -27,7 +27,6 @@ from perturbook.models.shipped import CELLS
 from perturbook.models.training import Settings, fit
 
 VALID_SHARE = 0.05
-SEEN = "training_cells.npy"
 
 
 @dataclass(frozen=True)
@@ -139,7 +138,6 @@ def pretrain(
     (state / "model" / "model.safetensors").chmod(0o644)  # readable for everyone, wherever it is installed
     curve(history).to_csv(state / "model" / "curve.csv", index=False)
     np.save(state / "model" / CELLS, fingerprints(cells.matrix, cells.vocabulary.tokens))
-    np.save(state / "model" / SEEN, fingerprints(cells.matrix, cells.vocabulary.tokens))
     shutil.rmtree(folder, ignore_errors=True)
     (state / "model").replace(folder)
     shutil.rmtree(state)
