@@ -58,7 +58,7 @@ for step in todo:
             tier=tier,
         resources:
             mem_mb=3000,
-            runtime=30,
+            runtime=240 if step.page.tier == "full" else 30,  # minutes
         shell:
             "{sys.executable:q} -m perturbook page {params.id} {params.tier} {params.given:q} "
             "{output.notebook} {output.manifest} {log}"

@@ -305,7 +305,7 @@ def test_the_card_and_its_scores_are_shown_whole():
     text = pretraining.card_table(CARD).data
     for fact in (
         "1,234",
-        "90 cells of pbmc3k",
+        "pbmc3k 90",
         "40 genes, 4 of them",
         "weights of step 80",
         "2 min",

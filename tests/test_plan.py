@@ -11,7 +11,7 @@ from perturbook import data
 from perturbook.errors import ConfigError, InputError
 from perturbook.models import MODELS
 from perturbook.pages import plan
-from perturbook.pages.table import ROOT, Page, page, pages
+from perturbook.pages.table import ROOT, Page, in_tier, page, pages
 from perturbook.source import closure
 
 SRC = "src/perturbook/"
@@ -79,6 +79,20 @@ def test_a_setting_a_data_set_and_a_chart_are_inputs_of_the_pages_that_use_them(
     assert SRC + "data/kang2018_mini.py" not in step().inputs
     assert SRC + "pages/charts/setting.py" in step().inputs
     assert SRC + "pages/charts/scores.py" not in step().inputs
+
+
+def test_pages_stand_on_what_they_read_of_the_checkpoint_in_the_box():
+    folder = SRC + "models/checkpoints/small/"
+    assert folder + "training_cells.npy" in step().inputs
+    assert folder + "model.safetensors" not in step().inputs
+    embeddings = step(next(one for one in pages() if one.notebook == "embeddings"))
+    assert folder + "model.safetensors" in embeddings.inputs
+
+
+def test_every_backbone_is_an_input_of_a_page_that_embeds():
+    embeddings = step(next(one for one in pages() if one.notebook == "embeddings"))
+    files = {path.relative_to(ROOT).as_posix() for path in (ROOT / SRC / "models/backbones").glob("*.py")}
+    assert files <= set(embeddings.inputs) and not files & set(step().inputs)
 
 
 def test_a_data_set_that_the_notebook_itself_names_is_a_fact_of_its_page():
@@ -167,7 +181,7 @@ def test_only_pages_that_read_others_results_have_made_files_among_their_inputs(
 
 def test_steps_keep_the_reading_order_and_write_to_their_own_places():
     planned = plan.steps("book")
-    order = [one.id for one in pages() if one.notebook]
+    order = [one.id for one in in_tier("book") if one.notebook]
     assert [one.page.id for one in planned] == order
     for place in ("notebook", "manifest", "bundle"):
         places = [getattr(one, place) for one in planned if getattr(one, place)]

@@ -164,7 +164,7 @@ def test_no_file_is_unfinished():
 
 def test_no_script_of_others_and_no_built_page_is_kept():
     kept = {name_of(path) for path in FILES if path.stat().st_size > 300_000}
-    assert kept == set()
+    assert kept == {"src/perturbook/models/checkpoints/small/model.safetensors"}
     scripts = {name_of(path) for path in FILES if path.suffix in (".js", ".mjs", ".html", ".wasm", ".css")}
     assert scripts <= {
         "book/_static/book.css",
@@ -172,6 +172,19 @@ def test_no_script_of_others_and_no_built_page_is_kept():
         "book/_static/tables.js",
         "tests/browser/check.mjs",
         "tests/browser/in_page.mjs",
+    }
+
+
+def test_the_checkpoint_in_the_box_is_below_10_mb_of_safetensors():
+    folder = ROOT / "src/perturbook/models/checkpoints/small"
+    assert 0 < (folder / "model.safetensors").stat().st_size <= 10_000_000
+    assert {path.name for path in folder.iterdir()} == {
+        "args.json",
+        "card.json",
+        "curve.csv",
+        "model.safetensors",
+        "training_cells.npy",
+        "vocab.json",
     }
 
 

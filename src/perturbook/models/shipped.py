@@ -11,7 +11,9 @@ from perturbook.splits import Pretrained, TrainedOn
 
 FOLDER = Path(__file__).parent / "checkpoints" / "small"
 """args.json, vocab.json, model.safetensors, card.json, curve.csv and training_cells.npy."""
-CELLS = "training_cells.npy"
+CARD, CELLS = "card.json", "training_cells.npy"
+OF_AUDIT = [FOLDER / CARD, FOLDER / CELLS]
+"""The files that say what the checkpoint was trained on."""
 
 
 @cache
@@ -22,9 +24,9 @@ def card(folder: Path = FOLDER) -> dict:
         InputError: there is none, or it cannot be read.
     """
     try:
-        return json.loads((folder / "card.json").read_text())
+        return json.loads((folder / CARD).read_text())
     except (OSError, ValueError) as error:
-        raise InputError(f"{folder / 'card.json'} cannot be read as a model card: {error}.") from error
+        raise InputError(f"{folder / CARD} cannot be read as a model card: {error}.") from error
 
 
 @cache

@@ -81,15 +81,13 @@ def score_table(about: dict) -> HTML:
 def card_table(about: dict) -> HTML:
     """The model card for readers."""
     settings, objective, vocabulary = about["settings"], about["objective"], about["vocabulary"]
-    seen = [
-        f"{one['cells']:,} cells of {one['dataset']}"
-        + (f" ({', '.join(f'{k} {v}' for k, v in one['options'].items())})" if one["options"] else "")
-        for one in about["trained_on"]
-    ]
+    seen: dict[str, int] = {}
+    for one in about["trained_on"]:
+        seen[one["dataset"]] = seen.get(one["dataset"], 0) + one["cells"]
     facts = {
         "Model": about["title"],
         "Parameters": f"{about['parameters']:,}",
-        "Cells": "; ".join(seen),
+        "Cells": ", ".join(f"{name} {n:,}" for name, n in seen.items()),
         "Of these held out to follow training": f"{about['cells']['validation']:,}",
         "Vocabulary": f"{vocabulary['genes']:,} genes, {vocabulary['genes_never_seen']:,} of them in no training cell",
         "Tokens per cell in training": f"at most {objective['max_length']:,}",
@@ -112,7 +110,7 @@ def checksums(about: dict) -> HTML:
         {
             "Data": one["dataset"],
             "Cells": f"{one['cells']:,}",
-            "Options": one["options"] or "none",
+            "Options": ", ".join(f"{name} {value}" for name, value in one["options"].items()) or "none",
             "sha256": one["sha256"][:12],
         }
         for one in about["trained_on"]

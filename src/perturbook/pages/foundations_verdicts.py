@@ -10,10 +10,13 @@ from perturbook.pages.foundations_embeddings import CHANCE, OWN, SHORT, Arm
 from perturbook.pages.html_table import Markup, items, join, table
 from perturbook.pages.present import number
 
+DEPTH = ("depth_r2", "depth_r2_within")
 
-def score_table(found: pd.DataFrame, embedded: list[Arm], caption: str) -> HTML:
-    """Embeddings x scores with intervals; below it the backbones that do not apply."""
-    shown = []
+
+def score_table(found: pd.DataFrame, embedded: list[Arm], caption: str, depth: bool | None = None) -> HTML:
+    """Embeddings x scores with intervals, only those of depth or only the others where `depth` says so; below it the
+    backbones that do not apply."""
+    shown, found = [], _of(found, depth)
     for title, rows in found.groupby("embedding", sort=False):
         cells = {SHORT[row["score"]]: _cell(row) for row in rows.to_dict("records")}
         shown.append({"Embedding": title, **cells})
@@ -21,13 +24,20 @@ def score_table(found: pd.DataFrame, embedded: list[Arm], caption: str) -> HTML:
     return HTML(table(shown, caption) + (f"<p>Not applicable here:</p>{items(absent)}" if absent else ""))
 
 
-def difference_table(found: pd.DataFrame, embedded: list[Arm], caption: str) -> HTML:
-    """What `differences` found, one row per other embedding."""
+def difference_table(
+    found: pd.DataFrame, embedded: list[Arm], caption: str, depth: bool | None = None
+) -> HTML:
+    """What `differences` found, one row per other embedding; `depth` as in `score_table`."""
     titles, shown = {arm.name: arm.title for arm in embedded}, []
+    found = _of(found, depth)
     for other, rows in found.groupby("other", sort=False):
         cells = {SHORT[row["score"]]: _cell(row) for row in rows.to_dict("records")}
         shown.append({f"{titles[OWN]} minus": titles[other], **cells})
     return HTML(table(shown, caption))
+
+
+def _of(found: pd.DataFrame, depth: bool | None) -> pd.DataFrame:
+    return found if depth is None else found[found["score"].isin(DEPTH) == depth]
 
 
 def _cell(row: dict) -> Markup:

@@ -11,7 +11,7 @@ import nbformat
 
 from perturbook import data, splits
 from perturbook.evaluation import METRICS
-from perturbook.models import MODELS
+from perturbook.models import MODELS, shipped
 from perturbook.pages import parameters
 from perturbook.pages.design import Design
 from perturbook.pages.table import ROOT, Page, in_tier
@@ -76,7 +76,8 @@ def data_states(page: Page, values: dict[str, Any]) -> dict[str, str]:
 
 
 def _sources(page: Page, values: dict[str, Any]) -> list[Path]:
-    """Notebook, runner, the notebook's imports followed through the package, and the registry entries it names."""
+    """Notebook, runner, the notebook's imports followed through the package, the registry entries it names, and what
+    any of these reads of the checkpoint in the box."""
     words = _words(page, values)
     named = [MODELS[name] for name in words & set(MODELS)]
     settings = [values["setting"]] if page.studied else splits.SETTINGS  # other pages speak of all of them
@@ -85,7 +86,18 @@ def _sources(page: Page, values: dict[str, Any]) -> list[Path]:
     named += [metric.compute for metric in METRICS.values()]
     starts = imported_by(_code(page)) | {Path(inspect.getfile(inspect.unwrap(one))) for one in named}
     machinery = [PACKAGE / "pages" / f"{name}.py" for name in ("execute", "runner")]
-    return [ROOT / "notebooks" / f"{page.notebook}.ipynb", *machinery, *closure(*starts)]
+    files = closure(*starts)
+    backbones = PACKAGE / "models" / "backbones"
+    if any(path.is_relative_to(backbones) for path in files):  # chosen by name, like models
+        files = closure(*files, *backbones.glob("*.py"))
+    return [ROOT / "notebooks" / f"{page.notebook}.ipynb", *machinery, *files, *_checkpoint(files)]
+
+
+def _checkpoint(files: list[Path]) -> list[Path]:
+    """What code in `files` reads of the checkpoint in the box: card and cells for an audit, all of it for a model."""
+    if PACKAGE / "models" / "scgpt" / "checkpoint.py" in files:
+        return sorted(shipped.FOLDER.iterdir())
+    return shipped.OF_AUDIT if Path(shipped.__file__) in files else []
 
 
 def prepared(name: str, size: str, base: Path) -> Path:

@@ -17,7 +17,8 @@ from perturbook.pages import parameters
 from perturbook.pages.table import ROOT, Page
 from perturbook.processes import run_module
 
-TIME_LIMIT_S = 1_800
+TIME_LIMIT_S, FULL_TIME_LIMIT_S = 1_800, 14_400
+"""Seconds that a page may take, and one of the tier `full`, which may train a model."""
 THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS")
 ENVIRONMENT = {**dict.fromkeys(THREADS, "1"), "PYTHONHASHSEED": "0"}
 """Fixed, because the number of threads decides the order of sums; two pages run beside each other on two cores."""
@@ -68,7 +69,7 @@ def execute(page: Page, given: Mapping[str, Any], notebook: Path, log: Path) -> 
     Raises:
         PerturbookError: a cell failed or the time limit passed; the message holds the cell's own error.
     """
-    ready = prepare(page, given)
+    ready, limit = prepare(page, given), FULL_TIME_LIMIT_S if page.tier == "full" else TIME_LIMIT_S
     notebook.parent.mkdir(parents=True, exist_ok=True)
     log.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=f".{page.id}-", dir=notebook.parent) as folder:
@@ -77,10 +78,10 @@ def execute(page: Page, given: Mapping[str, Any], notebook: Path, log: Path) -> 
         failed = log.with_suffix(".failed.ipynb")
         failed.unlink(missing_ok=True)
         try:
-            code = run_module(__spec__.name, [str(source), str(made)], log, ENVIRONMENT, TIME_LIMIT_S)
+            code = run_module(__spec__.name, [str(source), str(made)], log, ENVIRONMENT, limit)
             why = _reason(made, log) if code or not made.is_file() else ""
         except subprocess.TimeoutExpired:
-            why = f"it took longer than {TIME_LIMIT_S:,} seconds."
+            why = f"it took longer than {limit:,} seconds."
         if why:
             shutil.copy(made if made.is_file() else source, failed)
             raise PerturbookError(f"Page {page.id} failed: {why} The notebook is {failed}, the log {log}.")

@@ -53,7 +53,7 @@ def curve(found: pd.DataFrame, scores: pd.DataFrame) -> alt.LayerChart:
     )
     words = (
         alt.Chart(marked[["title", "value"]].assign(step=found["step"].max()))
-        .mark_text(align="right", dy=-7)
+        .mark_text(align="right", dy=9)
         .encode(x="step:Q", y="value:Q", text="title:N")
     )
     return (rules + lines + points + words).properties(
