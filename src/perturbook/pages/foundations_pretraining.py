@@ -100,7 +100,10 @@ def card_table(about: dict) -> HTML:
         "Licence": about["licence"],
     }
     return HTML(
-        table([{"": name, "Value": fact} for name, fact in facts.items()], f"Model card of “{about['name']}”")
+        table(
+            [{"Fact": name, "Value": fact} for name, fact in facts.items()],
+            f"Model card of “{about['name']}”",
+        )
     )
 
 

@@ -32,9 +32,6 @@ def curve(found: pd.DataFrame, scores: pd.DataFrame) -> alt.LayerChart:
         x=alt.X("step:Q", title="training step"),
         y=y,
         color=look["color"],
-        strokeDash=alt.StrokeDash(
-            "part:N", legend=None, scale=alt.Scale(domain=list(parts), range=[[1, 0], [1, 0]])
-        ),
     )
     points = (
         base.transform_filter(alt.datum.part == "held-out cells")
