@@ -1,7 +1,9 @@
 """No cell that a page holds out was ever seen by the backbone: the audit proves it, and finds every planted leak."""
 
+import json
 from dataclasses import replace
 from hashlib import blake2b
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -31,6 +33,18 @@ def seen(*names, cells=()):
 
 def audited(screen, pretrained):
     return audit(screen, split(screen, "zero_shot_context", held_out="B", mode="A"), pretrained=pretrained)
+
+
+AUDITS = {
+    path.parts[-3]: json.loads(path.read_text()).get("audits", [])
+    for path in sorted((Path(__file__).parents[1] / "results").glob("*/0/manifest.json"))
+}
+
+
+@pytest.mark.parametrize("page", [page for page, audits in AUDITS.items() if audits])
+def test_every_setting_page_is_audited_against_the_cells_of_the_checkpoint_in_the_box(page):
+    for audit_of_fold in AUDITS[page]:
+        assert any(check.startswith("The backbone small was trained on") for check in audit_of_fold["checks"])
 
 
 def test_a_fingerprint_is_the_sum_of_counts_times_the_hash_of_the_gene():
