@@ -96,13 +96,18 @@ def test_a_method_that_is_not_registered_is_a_model_under_its_own_name(tmp_path)
     assert (mine["predictor"], mine["role"]) == ("my_net", "model")
 
 
-def test_intervals_agree_with_evaluation_for_a_page_of_several_drugs(tmp_path):
+@pytest.mark.parametrize(
+    ("named", "units"),
+    [(lambda i: f"drug{i % 8}", "8 blocks"), (lambda i: f"G{i % 6}+G{6 + i % 4}", "10 genes")],
+    ids=["drugs", "doubles"],
+)
+def test_intervals_agree_with_evaluation_for_a_page_of_several_drugs_or_doubles(tmp_path, named, units):
     rng = np.random.default_rng(0)
     values = {
         name: {UP: rng.normal(size=24)}
         for name in (("mean_train", ""), ("context_ridge", ""), ("half_duplicate", ""))
     }
-    folder = write_bundle(tmp_path / PAGE, values, drugs=[f"drug{i % 8}" for i in range(24)])
+    folder = write_bundle(tmp_path / PAGE, values, drugs=[named(i) for i in range(24)])
     board, (scores, _) = standings(folder, 500), read_scores(folder)
     expected = compare(scores, UP, "context_ridge", "mean_train", n=500)
     best = row(board, "context_ridge")
@@ -111,7 +116,7 @@ def test_intervals_agree_with_evaluation_for_a_page_of_several_drugs(tmp_path):
     )
     means = summarise(scores, n=500).set_index("method")
     assert best["low"] == means.loc["context_ridge", "low"]
-    assert best["interval"] == "95 % bootstrap over 8 blocks"
+    assert best["interval"] == f"95 % bootstrap over {units}"
 
 
 def test_the_order_of_rows_in_the_file_does_not_matter(tmp_path):

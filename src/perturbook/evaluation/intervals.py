@@ -14,8 +14,8 @@ MIN_BLOCKS = 5
 """Four blocks have 35 distinct resamples, too few to place a tail of 2.5 %; five have 126. Our choice."""
 CHUNK = 2**20
 """Draws held in memory at once."""
-KEPT = 2**23
-"""Weights of resampled pairs that are kept for the next call, 64 MB of them."""
+KEPT = 2**24
+"""Draws that are kept for the next call, 32 MB of them; of the weights of pairs half as many, 64 MB."""
 
 
 @dataclass(frozen=True)
@@ -130,12 +130,8 @@ def _blocks(values: np.ndarray, block: np.ndarray | None) -> tuple[np.ndarray, n
 
 
 def _resampled_means(sums: np.ndarray, counts: np.ndarray, n: int, seed: int) -> np.ndarray:
-    rng, rows = np.random.default_rng(seed), max(1, CHUNK // len(sums))
-    means = np.empty(n)
-    for start in range(0, n, rows):
-        drawn = rng.integers(len(sums), size=(min(rows, n - start), len(sums)))
-        means[start : start + rows] = sums[drawn].sum(axis=1) / counts[drawn].sum(axis=1)
-    return means
+    draws = _draws(len(sums), n, seed, pairs=False)
+    return np.concatenate([(drawn @ sums) / (drawn @ counts) for drawn in draws])
 
 
 def _pairs(values: np.ndarray, block: np.ndarray) -> tuple[np.ndarray, np.ndarray, int]:
@@ -149,25 +145,44 @@ def _pairs(values: np.ndarray, block: np.ndarray) -> tuple[np.ndarray, np.ndarra
 
 def _resampled_pairs(values: np.ndarray, members: np.ndarray, n_genes: int, n: int, seed: int) -> np.ndarray:
     """Means weighted by the product of both genes' multiplicities; NaN for a resample that holds no pair."""
-    kept = n * len(values) <= KEPT
-    draws = (
-        _kept_weights(members.tobytes(), n_genes, n, seed) if kept else _weights(members, n_genes, n, seed)
-    )
-    return np.concatenate([weights @ values for weights in draws])
+    made = _kept_weights if n * len(values) <= KEPT // 2 else _weights
+    return np.concatenate([weights @ values for weights in made(members.tobytes(), n_genes, n, seed)])
 
 
-@lru_cache(maxsize=4)  # every method and metric of a page is resampled alike
+@lru_cache(maxsize=4)
 def _kept_weights(members: bytes, n_genes: int, n: int, seed: int) -> tuple[np.ndarray, ...]:
-    return tuple(_weights(np.frombuffer(members, dtype=np.int64).reshape(-1, 2), n_genes, n, seed))
+    return tuple(_weights(members, n_genes, n, seed))
 
 
-def _weights(members: np.ndarray, n_genes: int, n: int, seed: int) -> Iterator[np.ndarray]:
+def _weights(members: bytes, n_genes: int, n: int, seed: int) -> Iterator[np.ndarray]:
     """Weights of the conditions in each resample, `(resamples, conditions)`, summing to 1, in chunks."""
-    rng, rows = np.random.default_rng(seed), max(1, CHUNK // max(len(members), n_genes))
-    chance = np.full(n_genes, 1 / n_genes)
-    for start in range(0, n, rows):
-        drawn = rng.multinomial(n_genes, chance, size=min(rows, n - start))
-        drawn = np.hstack([drawn, np.ones((len(drawn), 1), dtype=drawn.dtype)])  # -1, no second gene: once
-        weights = (drawn[:, members[:, 0]] * drawn[:, members[:, 1]]).astype(float)
+    first, second = np.frombuffer(members, dtype=np.int64).reshape(-1, 2).T
+    for drawn in _draws(n_genes, n, seed, pairs=True):
+        drawn = np.hstack([drawn, np.ones((len(drawn), 1))])  # -1, no second gene: once
+        weights = drawn[:, first] * drawn[:, second]
         total = weights.sum(axis=1, keepdims=True)
         yield weights / np.where(total == 0, np.nan, total)
+
+
+def _draws(n_units: int, n: int, seed: int, pairs: bool) -> Iterator[np.ndarray]:
+    """How often each resample holds each unit, `(resamples, units)`, in chunks; kept, because every method and metric
+    of a page is resampled alike."""
+    made = _kept_draws if n * n_units <= KEPT else _drawn
+    return (drawn.astype(float) for drawn in made(n_units, n, seed, pairs))
+
+
+@lru_cache(maxsize=8)
+def _kept_draws(n_units: int, n: int, seed: int, pairs: bool) -> tuple[np.ndarray, ...]:
+    return tuple(_drawn(n_units, n, seed, pairs))
+
+
+def _drawn(n_units: int, n: int, seed: int, pairs: bool) -> Iterator[np.ndarray]:
+    rng, rows = np.random.default_rng(seed), max(1, CHUNK // n_units)
+    for start in range(0, n, rows):
+        size = min(rows, n - start)
+        if pairs:
+            drawn = rng.multinomial(n_units, np.full(n_units, 1 / n_units), size=size)
+        else:
+            places = rng.integers(n_units, size=(size, n_units)) + np.arange(size)[:, None] * n_units
+            drawn = np.bincount(places.ravel(), minlength=size * n_units).reshape(size, n_units)
+        yield drawn.astype(np.uint16)

@@ -1,7 +1,6 @@
 """Tests of paired differences: is one method better than another beyond what chance does to these conditions?"""
 
 import numpy as np
-from scipy.stats import rankdata, wilcoxon
 
 EXACT = 50
 """Up to this many differences the p-value is exact. Source: metrics.md section 8."""
@@ -24,6 +23,8 @@ def signed_rank(differences: np.ndarray) -> float:
 
     Source: metrics.md section 8; Wilcoxon 1945, Pratt 1959.
     """
+    from scipy.stats import rankdata, wilcoxon  # half a second to load, and most processes test nothing
+
     d = _rounded(differences)
     if not len(d):
         return float("nan")

@@ -37,9 +37,11 @@ class NearestDrugs:
         nearest_first = dict(
             zip(asked, np.array(self.drugs)[np.argsort(-similarity, axis=1, kind="stable")], strict=True)
         )
-        contexts, rows = self.effects.index.get_level_values("context"), []
+        contexts, rows, known = self.effects.index.get_level_values("context"), [], {}
         for context, drug, dose in query.group("context", "perturbation", "dose_um"):
-            here = at_dose(self.effects[contexts == context], dose)
+            if (context, dose) not in known:
+                known[context, dose] = at_dose(self.effects[contexts == context], dose)
+            here = known[context, dose]
             if here.empty:
                 raise NotApplicable(f"training holds no treated cell of {context}")
             trained = here.index.get_level_values("perturbation")

@@ -22,24 +22,29 @@ def choose_penalty(features: np.ndarray, target: np.ndarray, groups: np.ndarray)
     """Penalty of least squared error over folds that never divide a group (a parent structure).
 
     With A the map of a penalty from left-in to left-out rows, R the left-in residuals and C the left-out ones,
-    |A R - C|^2 = tr(A R R' A') - 2 tr(A R C') + |C|^2: the genes are summed over once, not once per penalty, and the
-    last term is the same for all.
+    |A R - C|^2 = tr(A R R' A') - 2 tr(A R C') + |C|^2. Features and genes are summed over once, for all folds and
+    penalties: a fold needs only the products of rows, centred on its left-in rows. The last term is the same for all.
     """
     fold = np.searchsorted(np.unique(groups), groups) % N_FOLDS
-    error = np.zeros(len(PENALTIES))
+    kernel, products, error = features @ features.T, target @ target.T, np.zeros(len(PENALTIES))
     for i in range(N_FOLDS):
         out = fold == i
         if out.all():  # a single group cannot be left out
             continue
-        mean, centre = target[~out].mean(axis=0), features[~out].mean(axis=0)
-        inside, outside = features[~out] - centre, features[out] - centre
-        values, vectors = np.linalg.eigh(inside @ inside.T)
-        left, right = outside @ inside.T @ vectors, vectors.T @ (target[~out] - mean)
-        gram, cross = right @ right.T, (target[out] - mean) @ right.T
+        k, y = _centred(kernel, ~out), _centred(products, ~out)
+        values, vectors = np.linalg.eigh(k[~out][:, ~out])
+        left, gram = k[out][:, ~out] @ vectors, vectors.T @ y[~out][:, ~out] @ vectors
+        cross = y[out][:, ~out] @ vectors
         for j, penalty in enumerate(PENALTIES):
             a = left / (values + penalty)
             error[j] += np.sum(a * (a @ gram - 2 * cross))
     return float(PENALTIES[error.argmin()])
+
+
+def _centred(products: np.ndarray, inside: np.ndarray) -> np.ndarray:
+    """Products of rows after the mean of the rows `inside` was taken from each."""
+    mean = products[:, inside].mean(axis=1)
+    return products - mean[:, None] - mean + mean[inside].mean()
 
 
 @model("morgan_ridge", title="Morgan ridge", role="opponent")
@@ -70,17 +75,15 @@ class MorganRidge:
         self.own = {q for q in np.unique(self.doses) if well_measured(index["perturbation"], self.doses == q)}
         return self
 
-    def _map(self, dose: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Centre, mean and weights of the map for `dose`, fitted when first asked for."""
-        key = dose if dose in self.own else None
-        if key not in self.maps:
-            at = self.doses == key if key is not None else slice(None)
-            x, y = self.features[at], self.effects[at]
-            centre, mean = x.mean(axis=0), y.mean(axis=0)
+    def _map(self, dose: float | None) -> tuple[np.ndarray, ...]:
+        """Centre, mean, centred features and dual coefficients of a map, fitted when first asked for."""
+        if dose not in self.maps:
+            at = self.doses == dose if dose is not None else slice(None)
+            centre, mean = self.features[at].mean(axis=0), self.effects[at].mean(axis=0)
+            x, y = self.features[at] - centre, self.effects[at] - mean
             penalty = choose_penalty(x, y, self.structure[at])
-            weights = (x - centre).T @ solve((x - centre) @ (x - centre).T, y - mean, penalty)
-            self.maps[key] = (centre, mean, weights)
-        return self.maps[key]
+            self.maps[dose] = (centre, mean, x, solve(x @ x.T, y, penalty))
+        return self.maps[dose]
 
     @staticmethod
     def _doses(rows) -> np.ndarray:
@@ -104,9 +107,11 @@ class MorganRidge:
         """Apply to each condition the map of its dose."""
         rows = query.conditions.reset_index(drop=True)
         features, effects = self._features(rows), np.empty_like(query.mu0)
-        for i, dose in enumerate(self._doses(rows)):
-            centre, mean, weights = self._map(dose)
-            effects[i] = mean + (features[i] - centre) @ weights
+        keys = np.array([dose if dose in self.own else np.nan for dose in self._doses(rows)])
+        for dose in np.unique(keys):
+            at = np.isnan(keys) if np.isnan(dose) else keys == dose
+            centre, mean, x, dual = self._map(None if np.isnan(dose) else dose)
+            effects[at] = mean + (features[at] - centre) @ x.T @ dual
         return Prediction(query.mu0 + effects)
 
 

@@ -14,7 +14,7 @@ from perturbook.evaluation import METRICS
 from perturbook.models import MODELS, shipped
 from perturbook.pages import parameters
 from perturbook.pages.design import Design
-from perturbook.pages.table import ROOT, Page, in_tier
+from perturbook.pages.table import ALL, ROOT, Page, in_tier
 from perturbook.source import PACKAGE, closure, imported_by
 
 OWN = ("page", "out", "bundles")
@@ -157,7 +157,7 @@ def steps(tier: str) -> list[Step]:
     base, rows = folder(tier), [page for page in in_tier(tier) if page.notebook]
     planned: dict[str, Step] = {}
     for page in sorted(rows, key=lambda row: bool(row.after)):  # pages that read others' results come last
-        made = [s for s in planned.values() if s.page.notebook in page.after]
+        made = [s for s in planned.values() if s.page.notebook in page.after or ALL in page.after]
         siblings = [path for s in made for path in (s.bundle, s.manifest) if path]
         planned[page.id] = step(page, page.parameters_at(tier), base, siblings)
     return [planned[page.id] for page in rows]

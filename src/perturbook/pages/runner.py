@@ -122,7 +122,10 @@ def main(source: str, made: str) -> None:
     """Run a prepared notebook; the body of the process that `execute` starts."""
     import papermill
 
-    papermill.execute_notebook(source, made, kernel_name="python3", progress_bar=False, cwd=str(ROOT))
+    # "immediate": everything is written by then, and a kernel takes most of a second to leave by itself
+    papermill.execute_notebook(
+        source, made, kernel_name="python3", progress_bar=False, cwd=str(ROOT), shutdown_kernel="immediate"
+    )
     finish(Path(made))
 
 

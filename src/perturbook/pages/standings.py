@@ -9,6 +9,7 @@ from anndata.io import read_elem
 
 from perturbook.errors import InputError
 from perturbook.evaluation import CEILING, CEILINGS, INTERPOLATED, METRICS, highest_dose, summarise
+from perturbook.evaluation.blocks import block_of
 from perturbook.evaluation.bundle import SCORES, TRUTH
 from perturbook.evaluation.ceiling import scaled
 from perturbook.evaluation.intervals import bootstrap_difference
@@ -119,8 +120,10 @@ def standings(folder: Path, resamples: int = 10_000) -> pd.DataFrame:
     beside = []
     for metric, rows in scores.groupby("metric", sort=False):
         merit = rows.assign(value=MERIT[METRICS[metric].better](rows["value"]))
-        merit = merit.pivot(index=["condition", "perturbation"], columns=["method", "mode"], values="value")
-        beside += [{"metric": metric, **_beside(merit, key, resamples)} for key in merit]
+        merit = merit.pivot(index="condition", columns=["method", "mode"], values="value")
+        labels = rows.drop_duplicates("condition").set_index("condition").loc[merit.index]
+        block, means = block_of(labels), merit.mean()
+        beside += [{"metric": metric, **_beside(merit, means, key, block, resamples)} for key in merit]
     board = summary.merge(pd.DataFrame(beside), on=["method", "mode", "metric"], validate="1:1")
     means = board.set_index(["method", "mode", "metric"])["mean"]
     board["floor_mean"] = _look_up(
@@ -144,19 +147,19 @@ def role(method: str) -> str:
     return "ceiling" if method in CEILINGS else getattr(MODELS.get(method), "role", "model")
 
 
-def _beside(merit: pd.DataFrame, key: tuple[str, str], resamples: int) -> dict:
+def _beside(
+    merit: pd.DataFrame, means: pd.Series, key: tuple[str, str], block: np.ndarray | None, resamples: int
+) -> dict:
     """Best floor of the same mode, paired gain over it, and place between it and the duplicate; by merit."""
     mine, mode = merit[key].to_numpy(), key[1]
     floors = [k for k in merit if role(k[0]) == "floor" and (not mode or not k[1] or set(mode) & set(k[1]))]
-    best = merit[floors].mean().dropna()
+    best = means[floors].dropna()
     made = {"method": key[0], "mode": mode, "floor_method": "", "floor_mode": ""}
     made |= dict.fromkeys(("gain", "gain_low", "gain_high", "scaled"), np.nan) | {"gain_n": 0}
     if best.empty:
         return made
     floor_key = best.idxmax()
     floor, ceiling = merit[floor_key].to_numpy(), merit[(CEILING, "")].to_numpy()
-    drugs = merit.index.get_level_values("perturbation").to_numpy(str)
-    block = drugs if len(set(drugs)) > 1 else None  # doses and contexts of a drug belong together
     gain = bootstrap_difference(mine, floor, n=resamples, block=block)
     made |= {"floor_method": floor_key[0], "floor_mode": floor_key[1], "gain": gain.mean}
     made |= {"gain_low": gain.low, "gain_high": gain.high, "gain_n": gain.n_defined}

@@ -12,6 +12,8 @@ from perturbook.errors import ConfigError
 from perturbook.source import PACKAGE
 
 ROOT = PACKAGE.parents[1]
+ALL = "*"
+"""In `after`: every other page."""
 TIERS = ("smoke", "book", "full")
 """A page of tier `smoke` is in every build, one of tier `full` only in a full one."""
 
@@ -37,7 +39,7 @@ class Page:
     text: dict[str, str] = field(default_factory=dict)
     """Sentences of this page that stand in the notebook as tokens `@@name@@`."""
     after: tuple[str, ...] = ()
-    """Notebooks whose pages must be finished first, because this page reads their bundles or manifests."""
+    """Notebooks whose pages must be finished first, because this page reads their bundles or manifests; `*`: all."""
     headline: tuple[str, ...] = ()
     """Models whose bundles are deposited in `results/`."""
 
