@@ -121,6 +121,7 @@ def _layer(
     if project_generated:
         context_gen = attention.out_proj(context_gen)
     tokens = torch.cat([perceived, generated], dim=1)
-    tokens = layer.add(tokens, torch.cat([context, context_gen], dim=1), hooks.attention, layer.norm1)
-    tokens = layer.feed_forward(tokens, hooks.feed_forward)
+    change = torch.cat([context, context_gen], dim=1)
+    tokens = layer.add(tokens, change, layer.norm1, hooks.attention, hooks.after_attention)
+    tokens = layer.feed_forward(tokens, hooks)
     return tokens[:, : perceived.shape[1]], tokens[:, perceived.shape[1] :]

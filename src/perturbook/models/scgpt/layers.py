@@ -27,6 +27,10 @@ class Hooks(NamedTuple):
     """Takes the output of attention and its projection, before the residual sum."""
     feed_forward: Hook | None = None
     """Takes the output of the feed-forward block, before the residual sum."""
+    after_attention: Hook | None = None
+    """Takes the tokens after the residual sum and norm behind attention."""
+    after_feed_forward: Hook | None = None
+    """Takes the tokens after the residual sum and norm behind the feed-forward block: the output of the layer."""
 
 
 NO_HOOKS = Hooks()
@@ -80,31 +84,44 @@ class Layer(nn.Module):
         self.norm1, self.norm2 = LayerNorm(width), LayerNorm(width)
         self.dropout = nn.Dropout(dropout)
 
-    def add(self, x: Tensor, change: Tensor, hook: Hook | None, norm: nn.LayerNorm) -> Tensor:
-        """`norm(x + drop(hook(change)))`; sums in place where no gradient needs the terms."""
-        if hook is not None:
-            shape = change.shape
-            change = hook(change)
-            if change.shape != shape:
-                raise ShapeError(
-                    f"an adapter made {tuple(change.shape)} of {tuple(shape)}; it must keep the shape."
-                )
-        change = self.dropout(change)
+    def add(
+        self,
+        x: Tensor,
+        change: Tensor,
+        norm: nn.LayerNorm,
+        hook: Hook | None = None,
+        after: Hook | None = None,
+    ) -> Tensor:
+        """`after(norm(x + drop(hook(change))))`; sums in place where no gradient needs the terms."""
+        change = self.dropout(_hooked(hook, change))
         own = hook is None and not torch.is_grad_enabled() and change.dtype == x.dtype
-        return norm(change.add_(x) if own else x + change)
+        return _hooked(after, norm(change.add_(x) if own else x + change))
 
-    def feed_forward(self, x: Tensor, hook: Hook | None = None) -> Tensor:
+    def feed_forward(self, x: Tensor, hooks: Hooks = NO_HOOKS) -> Tensor:
         """The second sublayer on tokens `(cells, L, D)`, with its residual sum and norm."""
         hidden = self.dropout(F.relu(self.linear1(x), inplace=True))
-        return self.add(x, self.linear2(hidden), hook, self.norm2)
+        return self.add(x, self.linear2(hidden), self.norm2, hooks.feed_forward, hooks.after_feed_forward)
 
     def forward(
         self, x: Tensor, take: Tensor | None = None, hooks: Hooks = NO_HOOKS, first: bool = False
     ) -> Tensor:
         """Tokens `(cells, L, D)` after the layer; with `first`, only position 0 of them, `(cells, 1, D)`."""
         change = self.self_attn(x, take, first)
-        x = self.add(x[:, :1] if first else x, change, hooks.attention, self.norm1)
-        return self.feed_forward(x, hooks.feed_forward)
+        x = x[:, :1] if first else x
+        return self.feed_forward(
+            self.add(x, change, self.norm1, hooks.attention, hooks.after_attention), hooks
+        )
+
+
+def _hooked(hook: Hook | None, x: Tensor) -> Tensor:
+    """`hook(x)`, `x` where there is none; raises ShapeError where the hook changes the shape."""
+    if hook is None:
+        return x
+    shape = x.shape
+    made = hook(x)
+    if made.shape != shape:
+        raise ShapeError(f"an adapter made {tuple(made.shape)} of {tuple(shape)}; it must keep the shape.")
+    return made
 
 
 class Layers(nn.Module):
