@@ -1,5 +1,7 @@
 """`knn`: what the five most similar training drugs did in the same context at the same dose."""
 
+from itertools import islice
+
 import numpy as np
 
 from perturbook.errors import NotApplicable
@@ -40,11 +42,12 @@ class NearestDrugs:
         contexts, rows, known = self.effects.index.get_level_values("context"), [], {}
         for context, drug, dose in query.group("context", "perturbation", "dose_um"):
             if (context, dose) not in known:
-                known[context, dose] = at_dose(self.effects[contexts == context], dose)
-            here = known[context, dose]
+                here = at_dose(self.effects[contexts == context], dose)
+                known[context, dose] = here, here.index.get_level_values("perturbation").to_numpy(str)
+            here, trained = known[context, dose]
             if here.empty:
                 raise NotApplicable(f"training holds no treated cell of {context}")
-            trained = here.index.get_level_values("perturbation")
-            near = [other for other in nearest_first[drug] if other in trained][: self.k]
-            rows.append(here[trained.isin(near)].to_numpy().mean(axis=0))
+            there = set(trained)
+            near = list(islice((other for other in nearest_first[drug] if other in there), self.k))
+            rows.append(here.to_numpy()[np.isin(trained, near)].mean(axis=0))
         return Prediction(query.mu0 + np.stack(rows))

@@ -93,6 +93,7 @@ def _snakemake(base: Path, cores: int, config: dict[str, Any], more: tuple[str, 
         settings.write_text(json.dumps(config))
         command = ["--snakefile", str(ROOT / "Snakefile"), "--directory", str(ROOT), "--cores", str(cores)]
         command += ["--nolock", "--rerun-incomplete", "--keep-going", "--quiet", "rules", "progress"]
+        command += ["--scheduler", "greedy"]  # the other one solves a program for every job that ends
         code = run_module("snakemake", [*command, "--configfile", str(settings), *more], log, {})
     if code:
         said = [error.replace("\n  ", "\n") for error in SAID.findall(log.read_text())]
