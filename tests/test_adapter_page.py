@@ -38,7 +38,7 @@ def test_a_point_of_the_chart_is_what_the_model_trains(shares, encoder, adapters
 
 def test_the_chart_has_a_control_for_adapters_and_width_and_a_description(shares):
     spec = budget(shares).to_dict()
-    assert {one["name"] for one in spec["params"]} >= {"adapters", "width"}
+    assert {one["name"] for one in spec["params"]} >= {"adapters", "bottleneck"}
     assert "one percent" in spec["description"]
 
 

@@ -5,12 +5,14 @@ descriptors, it estimates on training perturbations alone. The vehicle is never 
 choice). Source: `scdca.md` section 3.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from numbers import Integral
 from typing import Protocol
 
 import numpy as np
 import pandas as pd
 
+from perturbook.errors import ConfigError
 from perturbook.registry import Registry
 
 ENCODERS: Registry = Registry("encoder of perturbations")
@@ -27,6 +29,8 @@ class Encoder(Protocol):
     """m, numbers per perturbation; known once fitted."""
     fitted_on: tuple[str, ...]
     """Perturbations that anything estimated was estimated on; all training ones, for the audit."""
+    settings: dict
+    """What decides a vector beside perturbation and fit, such as options, seeds and checksums; plain values, for the manifest."""
 
     def fit(self, table: pd.DataFrame, names: Sequence[str]) -> "Encoder":
         """Estimate what must be estimated on the training perturbations `names` of `table`, and return itself.
@@ -39,7 +43,14 @@ class Encoder(Protocol):
         """Vectors `(names, width)` float32; row i depends on name i alone. Raises NotApplicable naming what it cannot read."""
 
 
-def encoder(name: str, *, title: str):
+def whole_number(name: str, value: object) -> int:
+    """An option that must be a whole number from 1; raises ConfigError for anything else."""
+    if isinstance(value, bool) or not isinstance(value, Integral) or value < 1:
+        raise ConfigError(f"{name} is {value!r}; give a whole number from 1.")
+    return int(value)
+
+
+def encoder(name: str, *, title: str) -> Callable[[type], type]:
     """Decorator: enter an encoder's class into `ENCODERS` under `name`."""
 
     def enter(made: type) -> type:

@@ -5,9 +5,8 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from perturbook.errors import ConfigError
 from perturbook.models.chemistry import smiles_of
-from perturbook.models.molecules.encoder import encoder
+from perturbook.models.molecules.encoder import encoder, whole_number
 
 
 @encoder("morgan", title="Morgan fingerprint")
@@ -16,9 +15,8 @@ class MorganEncoder:
 
     def __init__(self, n_bits: int = 1024):
         """Raises ConfigError for a number of bits below 1."""
-        if n_bits < 1:
-            raise ConfigError(f"n_bits is {n_bits}; give 1,024 or 2,048, or another number from 1.")
-        self.width = n_bits
+        self.width = whole_number("n_bits", n_bits)
+        self.settings = {"n_bits": self.width, "radius": 2}
 
     def fit(self, table: pd.DataFrame, names: Sequence[str]) -> "MorganEncoder":
         """Check that every training drug has a structure."""

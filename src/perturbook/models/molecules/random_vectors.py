@@ -6,8 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from perturbook.errors import ConfigError
-from perturbook.models.molecules.encoder import encoder
+from perturbook.models.molecules.encoder import encoder, whole_number
 
 
 @encoder("random", title="One random vector per perturbation")
@@ -19,9 +18,8 @@ class RandomEncoder:
 
     def __init__(self, width: int = 64, seed: int = 0):
         """Raises ConfigError for a width below 1."""
-        if width < 1:
-            raise ConfigError(f"width is {width}; give a whole number from 1.")
-        self.width, self.seed = width, seed
+        self.width, self.seed = whole_number("width", width), seed
+        self.settings = {"width": self.width, "seed": seed}
 
     def fit(self, table: pd.DataFrame, names: Sequence[str]) -> "RandomEncoder":
         """Nothing is estimated."""

@@ -2,10 +2,12 @@
 
 from collections.abc import Sequence
 from functools import lru_cache
+from importlib.metadata import version
 
 import numpy as np
 import pandas as pd
 
+from perturbook.errors import NotApplicable
 from perturbook.models.chemistry import smiles_of
 from perturbook.models.molecules.encoder import encoder
 
@@ -33,9 +35,16 @@ class RDKitEncoder:
     Medians, means and spreads are those of the training drugs. Source: `scdca.md` section 3.
     """
 
+    @property
+    def settings(self) -> dict:
+        """The version of RDKit, which decides which descriptors there are."""
+        return {"rdkit": version("rdkit")}
+
     def fit(self, table: pd.DataFrame, names: Sequence[str]) -> "RDKitEncoder":
-        """Estimate median, mean and spread of each descriptor on the training drugs."""
-        names = sorted(names)  # so that sums do not depend on the order given
+        """Estimate median, mean and spread of each descriptor; raises NotApplicable without a training drug."""
+        names = sorted(set(names))  # so that sums do not depend on the order given
+        if not names:
+            raise NotApplicable("descriptors have no scale without a training drug")
         values = self._logged(table, names)
         self.width, self.fitted_on = values.shape[1], tuple(names)
         known = np.isfinite(values).any(axis=0)
@@ -48,6 +57,8 @@ class RDKitEncoder:
 
     def encode(self, table: pd.DataFrame, names: Sequence[str]) -> np.ndarray:
         """Descriptors `(names, descriptors)` on the scale of training."""
+        if not len(names):
+            return np.zeros((0, self.width), np.float32)
         values = self._logged(table, names)
         filled = np.where(np.isfinite(values), values, self.median)
         return np.clip((filled - self.mean) / self.scale, -LARGEST, LARGEST).astype(np.float32)

@@ -1,5 +1,6 @@
 """`table`: vectors that the reader brings, by name of the perturbation."""
 
+import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -7,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from perturbook.data.findings import three
-from perturbook.errors import InputError
+from perturbook.errors import ConfigError, InputError
 from perturbook.models.molecules.encoder import encoder
 
 
@@ -15,20 +16,20 @@ from perturbook.models.molecules.encoder import encoder
 class TableEncoder:
     """Rows of a table. Nothing is estimated, and nothing is known of what the vectors were made from."""
 
-    def __init__(self, vectors: pd.DataFrame | str | Path):
+    def __init__(self, vectors: pd.DataFrame | str | Path | None = None):
         """Args: `vectors`, index name, one number per column; or a CSV file of such a table, names in its first column.
 
         Raises:
-            InputError: the file is missing, a name stands twice, or a value is no finite number.
+            ConfigError: no vectors are given.
+            InputError: the file is missing or cannot be read, a name stands twice, or a value is no finite number.
         """
+        if vectors is None:
+            raise ConfigError("The encoder `table` needs vectors=, a table or a CSV file of one.")
         if not isinstance(vectors, pd.DataFrame):
-            path = Path(vectors)
-            if not path.is_file():
-                raise InputError(f"{path} does not exist; give a CSV file with names in its first column.")
-            vectors = pd.read_csv(path, index_col=0, keep_default_na=False)
+            vectors = _read(Path(vectors))
         if twice := sorted({str(one) for one in vectors.index[vectors.index.duplicated()]}):
             raise InputError(f"Vectors are given twice for {three(twice)}; name each perturbation once.")
-        values = vectors.apply(pd.to_numeric, errors="coerce").to_numpy(dtype=float)
+        values = vectors.apply(pd.to_numeric, errors="coerce").to_numpy(dtype=np.float32)
         bad = ~np.isfinite(values).all(axis=1)
         if bad.any() or not values.size:
             raise InputError(
@@ -36,7 +37,9 @@ class TableEncoder:
                 "numbers; correct the table."
             )
         self.width = values.shape[1]
-        self._rows = dict(zip(vectors.index.astype(str), values.astype(np.float32), strict=True))
+        self._rows = dict(zip(vectors.index.astype(str), values, strict=True))
+        written = "\n".join(self._rows).encode() + np.ascontiguousarray(values).tobytes()
+        self.settings = {"sha256": hashlib.sha256(written).hexdigest()}
 
     def fit(self, table: pd.DataFrame, names: Sequence[str]) -> "TableEncoder":
         """Check that every training perturbation has a vector."""
@@ -55,3 +58,15 @@ class TableEncoder:
             if len(names)
             else np.zeros((0, self.width), np.float32)
         )
+
+
+def _read(path: Path) -> pd.DataFrame:
+    if not path.is_file():
+        raise InputError(f"{path} does not exist; give a CSV file with names in its first column.")
+    try:
+        return pd.read_csv(path, index_col=0, keep_default_na=False)
+    except ValueError as error:  # of the parser, or of the decoder of text
+        first = str(error).splitlines()[0]
+        raise InputError(
+            f"{path} cannot be read as CSV ({first}); names stand in its first column."
+        ) from None

@@ -18,8 +18,10 @@ def budget(shares: pd.DataFrame) -> alt.LayerChart:
             options=numbers, labels=["12, one per layer", "24, two per layer"], name="Adapters: "
         ),
     )
-    width = alt.param(
-        name="width", value=16, bind=alt.binding_range(min=1, max=int(shares["r"].max()), step=1, name="r: ")
+    slide = alt.param(
+        name="bottleneck",  # "width" is Vega's own
+        value=16,
+        bind=alt.binding_range(min=1, max=int(shares["r"].max()), step=1, name="r: "),
     )
     look = told_apart("encoder", dict(zip(encoders, CATEGORY, strict=False)), title="molecule encoder")
     y = alt.Y(
@@ -33,7 +35,7 @@ def budget(shares: pd.DataFrame) -> alt.LayerChart:
     )
     lines = base.mark_line().encode(x=x, y=y, color=look["color"])
     points = (
-        base.transform_filter("datum.r == width")
+        base.transform_filter("datum.r == bottleneck")
         .mark_point(filled=True, size=90)
         .encode(
             x=x,
@@ -51,7 +53,7 @@ def budget(shares: pd.DataFrame) -> alt.LayerChart:
     limit = alt.Chart(pd.DataFrame({"percent": [1.0]})).mark_rule(strokeDash=[4, 3], color=GREY).encode(y=y)
     return (
         alt.layer(lines, limit, points)
-        .add_params(pick, width)
+        .add_params(pick, slide)
         .properties(
             width="container",
             height=300,
