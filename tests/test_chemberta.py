@@ -16,7 +16,7 @@ import torch
 from perturbook.data.molecules import perturbation_table
 from perturbook.errors import ConfigError, InputError, NotApplicable
 from perturbook.models.molecules import ENCODERS
-from perturbook.models.molecules.chemberta_folder import files_of, sizes_of
+from perturbook.models.molecules.chemberta_folder import check_tokenizer, files_of, sizes_of
 
 DRUGS = {
     "Ethanol": "CCO",
@@ -171,6 +171,21 @@ def test_a_configuration_of_something_else_is_refused(bare, content, message):
         ENCODERS["chemberta"](bare)
 
 
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("vocab.json", '{"<s>": 0, "C', r"vocab\.json is no JSON"),
+        ("vocab.json", '{"<s>": "0"}', r"vocab\.json is no object of token: id"),
+        ("merges.txt", "#version: 0.2\nC X\n", r"merges\.txt has the line 'C X', no pair of vocab\.json"),
+        ("tokenizer.json", "{}", r"tokenizer\.json describes no tokenizer"),
+    ],
+)
+def test_a_damaged_tokenizer_is_refused(bare, name, content, message):
+    (bare / name).write_text(content)
+    with pytest.raises(InputError, match=message):
+        check_tokenizer(bare)
+
+
 def test_without_transformers_the_error_says_how_to_install_it(bare, table, monkeypatch):
     monkeypatch.setitem(sys.modules, "transformers", None)
     encoder = ENCODERS["chemberta"](bare)
@@ -217,6 +232,14 @@ def test_a_vector_depends_on_its_own_parent_alone_and_comes_out_twice_the_same(f
     assert encode(folder, table, []).shape == (0, 16)
 
 
+def test_a_tokenizer_in_one_file_gives_the_same_vectors(folder, table):
+    whole = encode(folder, table)
+    with_transformers().RobertaTokenizer.from_pretrained(folder).save_pretrained(folder)
+    for name in ("vocab.json", "merges.txt"):
+        (folder / name).unlink()
+    assert np.array_equal(encode(folder, table), whole)
+
+
 def test_loading_leaves_random_numbers_and_messages_of_the_caller_as_they_were(folder, table):
     logging = pytest.importorskip("transformers.utils.logging")
     before = torch.get_rng_state(), logging.get_verbosity(), logging.is_progress_bar_enabled()
@@ -241,7 +264,7 @@ def test_a_pickle_that_would_run_code_is_refused_and_not_run(folder, table, tmp_
             return exec, (f"open({str(tmp_path / 'ran')!r}, 'w').close()",)
 
     (folder / "model.safetensors").unlink()
-    (folder / "pytorch_model.bin").write_bytes(pickle.dumps({"roberta.x": Code()}))
+    (folder / "pytorch_model.bin").write_bytes(pickle.dumps({"roberta.x": Code()}, protocol=2))
     with pytest.raises(InputError, match="cannot be read as a ChemBERTa model"):
         encode(folder, table)
     assert not (tmp_path / "ran").exists()
@@ -284,11 +307,17 @@ def test_damaged_weights_are_refused(folder, table, damage, message):
         encode(folder, table)
 
 
-@pytest.mark.parametrize("name", ["model.safetensors", "vocab.json"])
-def test_a_file_that_was_cut_short_is_refused(folder, table, name):
-    whole = (folder / name).read_bytes()
-    (folder / name).write_bytes(whole[: len(whole) // 2])
+def test_weights_that_were_cut_short_are_refused(folder, table):
+    whole = (folder / "model.safetensors").read_bytes()
+    (folder / "model.safetensors").write_bytes(whole[: len(whole) // 2])
     with pytest.raises(InputError, match="cannot be read as a ChemBERTa model"):
+        encode(folder, table)
+
+
+def test_a_tokenizer_of_a_larger_model_is_refused(folder, table):
+    ids = {token: i for i, token in enumerate(TOKENS)}
+    (folder / "vocab.json").write_text(json.dumps(ids | {"C": len(TOKENS), "CC": len(TOKENS) + 1}))
+    with pytest.raises(InputError, match=f"more tokens than the {len(TOKENS)} of its model"):
         encode(folder, table)
 
 

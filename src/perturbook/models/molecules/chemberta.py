@@ -85,6 +85,11 @@ class ChemBERTaEncoder:
                 f"The SMILES of {name!r} has {len(ids)} tokens, the model in {self.folder} reads {self.longest}; leave the "
                 "drug out, or use another encoder."
             )
+        if max(ids) >= model.config.vocab_size:
+            raise InputError(
+                f"The tokenizer in {self.folder} has more tokens than the {model.config.vocab_size:,} of its model; both must "
+                "come from one source."
+            )
         inside = [
             i for i, one in enumerate(ids) if one not in (tokenizer.cls_token_id, tokenizer.sep_token_id)
         ]

@@ -57,10 +57,7 @@ def sizes_of(folder: Path) -> tuple[int, int]:
         InputError: it is no JSON, of another kind of model, or lacks a number.
     """
     path = folder / CONFIG
-    try:
-        about = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:  # of the decoder of text, or of JSON
-        raise InputError(f"{path} is no JSON ({error}); copy the folder again.") from None
+    about = _json(path)
     if not isinstance(about, dict) or about.get("model_type") != KIND:
         kind = about.get("model_type") if isinstance(about, dict) else about
         raise InputError(
@@ -93,6 +90,7 @@ def load(folder: Path) -> tuple[Any, Any]:
         raise ConfigError(
             f"The encoder `chemberta` needs transformers ({error}); install it with: pip install 'perturbook[chemberta]'"
         ) from None
+    check_tokenizer(folder)
     with _quiet(), torch.random.fork_rng(devices=[]):
         try:
             tokenizer = RobertaTokenizer.from_pretrained(folder, local_files_only=True)
@@ -113,6 +111,40 @@ def load(folder: Path) -> tuple[Any, Any]:
             f"The weights in {folder} lack {len(missing)} tensors of the model, such as {three(missing)}; copy it again."
         )
     return tokenizer, model.eval()
+
+
+def check_tokenizer(folder: Path) -> None:
+    """Raise InputError for a tokenizer that cannot be read; the library's own error has no type that could be caught."""
+    if (path := folder / TOKENIZER[0][0]).is_file():
+        if not isinstance(about := _json(path), dict) or "model" not in about:
+            raise InputError(f"{path} describes no tokenizer; copy the folder again.")
+        return
+    vocabulary, merges = (folder / name for name in TOKENIZER[1])
+    tokens = _json(vocabulary)
+    if not isinstance(tokens, dict) or not tokens or not all(type(one) is int for one in tokens.values()):
+        raise InputError(f"{vocabulary} is no object of token: id; copy the folder again.")
+    for line in _text(merges).splitlines():
+        pair = line.split(" ")
+        if line.startswith("#version") or not line.strip():
+            continue
+        if len(pair) != 2 or not {*pair, "".join(pair)} <= tokens.keys():
+            raise InputError(
+                f"{merges} has the line {line!r}, no pair of {vocabulary.name}; copy the folder again."
+            )
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except ValueError as error:
+        raise InputError(f"{path} is no text ({error}); copy the folder again.") from None
+
+
+def _json(path: Path) -> Any:
+    try:
+        return json.loads(_text(path))
+    except (json.JSONDecodeError, RecursionError) as error:
+        raise InputError(f"{path} is no JSON ({error}); copy the folder again.") from None
 
 
 @contextmanager
