@@ -16,6 +16,7 @@ import torch
 from perturbook.data.molecules import perturbation_table
 from perturbook.errors import ConfigError, InputError, NotApplicable
 from perturbook.models.molecules import ENCODERS
+from perturbook.models.molecules.chemberta import VECTORS
 from perturbook.models.molecules.chemberta_folder import check_tokenizer, files_of, sizes_of
 
 DRUGS = {
@@ -48,6 +49,11 @@ def with_transformers():
 @pytest.fixture
 def table():
     return perturbation_table(NAMES, list(DRUGS.values()), ["none"] * len(DRUGS))
+
+
+@pytest.fixture(autouse=True)
+def nothing_kept():
+    VECTORS.clear()
 
 
 @pytest.fixture(autouse=True)
@@ -222,7 +228,9 @@ def test_vectors_are_means_over_the_tokens_of_the_molecule(folder, table, capfd)
 
 def test_a_vector_depends_on_its_own_parent_alone_and_comes_out_twice_the_same(folder, table):
     whole = encode(folder, table)
+    VECTORS.clear()
     assert np.array_equal(encode(folder, table, NAMES[::-1])[::-1], whole)
+    VECTORS.clear()
     assert np.array_equal(encode(folder, table, NAMES[2:3])[0], whole[2])
     assert len(np.unique(whole.round(4), axis=0)) == len(NAMES)
     acid = perturbation_table(["Acetic acid"], ["CC(O)=O"], ["none"])
@@ -254,8 +262,11 @@ def test_weights_of_torch_give_the_vectors_of_safetensors_also_with_an_old_buffe
     whole, state = encode(folder, table), stored(folder)
     save(state | {"roberta.embeddings.position_ids": torch.arange(34)[None]}, folder, "pytorch_model.bin")
     assert np.array_equal(encode(folder, table), whole)
-    save({key: value.half() for key, value in state.items()}, folder)
-    assert encode(folder, table) == pytest.approx(whole, abs=0.02)
+    rounded = {key: value.half() for key, value in state.items()}
+    save(rounded, folder)
+    found = encode(folder, table)
+    save({key: value.float() for key, value in rounded.items()}, folder)
+    assert np.array_equal(found, encode(folder, table))  # stored in half precision, computed in single
 
 
 def test_a_pickle_that_would_run_code_is_refused_and_not_run(folder, table, tmp_path):
@@ -277,6 +288,24 @@ def test_code_named_by_a_configuration_is_not_run(folder, table, tmp_path):
     (folder / "config.json").write_text(json.dumps(CONFIG | auto))
     assert np.array_equal(encode(folder, table), whole)
     assert not (tmp_path / "ran").exists()
+
+
+def test_a_molecule_goes_through_one_model_once(folder, table, monkeypatch):
+    whole = encode(folder, table)
+    asked = []
+    monkeypatch.setattr(ENCODERS["chemberta"], "_vector", lambda self, *of: asked.append(of) or np.zeros(16))
+    assert np.array_equal(encode(folder, table), whole) and asked == []
+    encode(folder, table, pooling="all")
+    assert len(asked) == len(NAMES)
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"num_attention_heads": "2"}, {"hidden_act": 5}, {"num_attention_heads": 3}]
+)
+def test_impossible_sizes_are_refused(folder, table, wrong):
+    (folder / "config.json").write_text(json.dumps(CONFIG | wrong))
+    with pytest.raises(InputError, match="cannot be read as a ChemBERTa model"):
+        encode(folder, table)
 
 
 def lost(state):

@@ -11,6 +11,7 @@ from perturbook import data, splits
 from perturbook.errors import ConfigError, InputError, LeakError, NotApplicable
 from perturbook.models import Query, Training
 from perturbook.models.backbones import BACKBONES
+from perturbook.models.molecules import ENCODERS
 from perturbook.models.scdca import Config, ScDCA, load, save
 
 QUICK = {"backbone": "random", "encoder": "morgan", "epochs": 2, "learning_rate": 3e-3, "genes_per_step": 24}
@@ -171,6 +172,15 @@ def test_a_damaged_adapter_is_refused(saved, spoil, message):
     spoil(saved)
     with pytest.raises(InputError, match=message):
         load(saved)
+
+
+def test_an_encoder_with_other_options_than_in_training_is_refused(asked, tmp_path):
+    made = ScDCA(**QUICK | {"encoder": lambda: ENCODERS["random"](seed=1), "epochs": 1}).fit(asked[0])
+    folder = save(made, tmp_path / "adapter")
+    with pytest.raises(InputError, match="'seed': 1.*and this one has .*'seed': 0"):
+        load(folder)
+    again = load(folder, encoder=ENCODERS["random"](seed=1))
+    assert np.array_equal(again.predict(asked[1]).mean, made.predict(asked[1]).mean)
 
 
 def test_an_unfitted_predictor_cannot_be_saved(tmp_path):

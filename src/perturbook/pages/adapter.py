@@ -156,8 +156,9 @@ def start(batch: Batch, other: Batch) -> HTML:
 
 
 def banner() -> HTML:
-    """Say first that the cells of the worked example are simulated."""
-    return frame.notices(synthetic=True)
+    """Say first that the cells of the worked example are simulated; the chart shows none."""
+    text = "The worked example of this page runs on simulated cells; budget and formulas need no cells."
+    return HTML(frame.admonition("warning simulated", "Simulated cells", text))
 
 
 def provenance(page: str, **given: int) -> HTML:

@@ -7,7 +7,11 @@ from anndata import AnnData
 from perturbook.data.schema import expression
 from perturbook.pages.card_tables import groups
 
-N_COMPONENTS, N_NEIGHBOURS, N_EPOCHS = 30, 15, 200  # our choice; 15 is the default of scanpy, 200 that of large sets
+N_COMPONENTS, N_NEIGHBOURS, N_EPOCHS = (
+    30,
+    15,
+    200,
+)  # our choice; 15 is the default of scanpy, 200 that of large sets
 
 
 def cell_map(adata: AnnData, seed: int, shown: int) -> pd.DataFrame:

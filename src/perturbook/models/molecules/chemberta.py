@@ -14,6 +14,8 @@ from perturbook.models.molecules.chemberta_folder import files_of, load, sizes_o
 from perturbook.models.molecules.encoder import encoder
 
 POOLING = ("molecule", "all", "first")
+VECTORS: dict[tuple[str, str, str], np.ndarray] = {}
+"""By checksum of the model, pooling and parent: every adapter of every fold asks for the same molecules."""
 
 
 @encoder("chemberta", title="ChemBERTa")
@@ -42,7 +44,7 @@ class ChemBERTaEncoder:
         self.folder, self.pooling = Path(folder), pooling
         self._files = files_of(self.folder)
         self.width, self.longest = sizes_of(self.folder)
-        self._loaded, self._known = None, {}
+        self._loaded = None
 
     @property
     def settings(self) -> dict:
@@ -67,12 +69,12 @@ class ChemBERTaEncoder:
         """
         from perturbook.data.molecules import parent
 
-        found = np.zeros((len(names), self.width), np.float32)
+        found, model = np.zeros((len(names), self.width), np.float32), self.settings["sha256"]
         for row, (name, smiles) in enumerate(zip(names, smiles_of(table, list(names)), strict=True)):
-            one = parent(smiles, name)
-            if one not in self._known:
-                self._known[one] = self._vector(one, name)
-            found[row] = self._known[one]
+            key = (model, self.pooling, parent(smiles, name))
+            if key not in VECTORS:
+                VECTORS[key] = self._vector(key[-1], name)
+            found[row] = VECTORS[key]
         return found
 
     def _vector(self, smiles: str, name: str) -> np.ndarray:

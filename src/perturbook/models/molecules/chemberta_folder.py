@@ -85,6 +85,7 @@ def load(folder: Path) -> tuple[Any, Any]:
     """
     try:
         import torch
+        from huggingface_hub.errors import StrictDataclassError
         from transformers import RobertaModel, RobertaTokenizer
     except ImportError as error:
         raise ConfigError(
@@ -103,7 +104,7 @@ def load(folder: Path) -> tuple[Any, Any]:
                 attn_implementation="eager",
                 output_loading_info=True,
             )
-        except DAMAGED as error:
+        except (*DAMAGED, StrictDataclassError) as error:
             first = next(iter(str(error).splitlines()), type(error).__name__)
             raise InputError(f"{folder} cannot be read as a ChemBERTa model: {first}") from None
     if missing := sorted(report["missing_keys"]):

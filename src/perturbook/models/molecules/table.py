@@ -29,7 +29,8 @@ class TableEncoder:
             vectors = _read(Path(vectors))
         if twice := sorted({str(one) for one in vectors.index[vectors.index.duplicated()]}):
             raise InputError(f"Vectors are given twice for {three(twice)}; name each perturbation once.")
-        values = vectors.apply(pd.to_numeric, errors="coerce").to_numpy(dtype=np.float32)
+        with np.errstate(over="ignore"):  # infinite, and refused below
+            values = vectors.apply(pd.to_numeric, errors="coerce").to_numpy(dtype=np.float32)
         bad = ~np.isfinite(values).all(axis=1)
         if bad.any() or not values.size:
             raise InputError(

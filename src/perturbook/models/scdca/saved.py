@@ -44,6 +44,7 @@ def save(made: ScDCA, folder: Path | str) -> Path:
         "settings": plain,
         "m": made.encoding.width,
         "encoder": made.encoding.name,
+        "encoder_settings": made.encoding.settings,
         "fitted_on": fitted_on,
         "perturbations": made.table.reindex(fitted_on).reset_index().to_dict("list")
         if len(made.table)
@@ -84,8 +85,11 @@ def load(folder: Path | str, backbone: str | ScGPT | None = None, encoder: Encod
     made.table = pd.DataFrame(about["perturbations"])
     made.table = made.table.set_index(made.table.columns[0]) if len(made.table) else made.table
     made.encoding = (encoder or ENCODERS[about["encoder"]]()).fit(made.table, about["fitted_on"])
-    if made.encoding.width != about["m"]:
-        raise InputError(f"The encoder gives {made.encoding.width} numbers, the adapter reads {about['m']}.")
+    if (own := json.loads(json.dumps(made.encoding.settings))) != about["encoder_settings"]:
+        raise InputError(
+            f"{folder} was trained on the encoder {about['encoder']!r} with {about['encoder_settings']}, and this one has {own}; "
+            "make it with these options and give it as encoder=."
+        )
     made.genes_of_panel, made.backbone_sha256 = about["genes"], about["backbone_sha256"]
     made.reader = Reader.of(model, made.config, model.vocabulary.ids_of(about["genes"]))
     made.model = Adapted(model, made.config, about["m"], made.seed)
