@@ -160,6 +160,8 @@ def test_what_a_killed_process_had_started_ends_long_before_its_own_end(tmp_path
         cwd=tmp_path,
         stderr=subprocess.DEVNULL,
         start_new_session=True,
+        # a shell that starts these tests in the background has them ignore an interrupt, and so their children
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     pids = tmp_path / "pids"
     while not (pids.exists() and len(pids.read_text().split()) == 2):
