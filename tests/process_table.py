@@ -4,10 +4,6 @@ import subprocess
 import time
 from collections.abc import Callable, Collection
 
-SOON_S = 15.0
-"""What was killed is gone long before. A kernel asks once a second whether its parent lives, later while it starts;
-everything else within 0.2 s; but a loaded machine is slow to start even `ps`."""
-
 
 def running() -> dict[int, str]:
     """Command line of every running process by its id."""
