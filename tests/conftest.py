@@ -11,8 +11,8 @@ from anndata import AnnData
 
 import perturbook.data as data
 from perturbook.data.schema import normalise
-from perturbook.pages.runner import ENVIRONMENT
 from perturbook.pages.table import page
+from perturbook.threads import ENVIRONMENT
 
 REFERENCES = Path(__file__).parent / "notebooks"
 

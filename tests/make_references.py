@@ -12,6 +12,7 @@ from pathlib import Path
 
 import nbformat
 
+from perturbook import threads
 from perturbook.pages import runner
 from perturbook.pages.table import ROOT, in_tier
 from perturbook.pages.table import page as page_of
@@ -43,7 +44,7 @@ def make(page: str) -> Path:
     with tempfile.TemporaryDirectory() as folder:
         source, made = Path(folder) / "source.ipynb", Path(folder) / "made.ipynb"
         nbformat.write(ready, source)
-        os.environ.update(runner.ENVIRONMENT)
+        os.environ.update(threads.ENVIRONMENT)
         runner.main(str(source), str(made))
         executed = nbformat.read(made, as_version=4)
     for cell, kept in zip(executed.cells, ready.cells, strict=True):

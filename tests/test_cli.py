@@ -14,7 +14,7 @@ from perturbook import cli, data
 from perturbook.pages.table import pages
 
 VERBS = [["list"], ["run"], ["build"], ["data"], ["data", "list"], ["data", "fetch"], ["data", "verify"]]
-VERBS += [["audit"], ["embed"], ["score"], ["check"]]
+VERBS += [["audit"], ["embed"], ["score"], ["check"], ["train"]]
 
 
 def call(*words, monkeypatch, capsys):
@@ -203,3 +203,19 @@ def test_where_the_data_are_elsewhere_verify_says_how_to_get_them(perturbook, mo
     code, out, err = perturbook("data", "verify", "kang2018-mini")
     assert (code, out) == (1, "")
     assert "run `perturbook data fetch kang2018-mini`" in err and "set PERTURBOOK_MIRROR" in err
+
+
+def test_train_says_what_was_stored_and_refuses_a_model_that_the_page_does_not_store(monkeypatch, capsys):
+    code, out, err = call(
+        "train", "simulated-unseen-drug", "no_change", monkeypatch=monkeypatch, capsys=capsys
+    )
+    assert code == 1 and not out
+    assert "simulated-unseen-drug does not store no_change. Stored models: scdca, scdca_shuffled." in err
+    given = []
+    monkeypatch.setattr(
+        "perturbook.pages.train.train", lambda *asked: given.append(asked) or iter(["p: scdca, seed 1, 3 s"])
+    )
+    asked = ("train", "simulated-unseen-drug", "scdca", "-p", "seed=1")
+    code, out, _ = call(*asked, monkeypatch=monkeypatch, capsys=capsys)
+    assert code == 0 and out == "p: scdca, seed 1, 3 s\n"
+    assert given == [("simulated-unseen-drug", ["scdca"], {"seed": 1})]

@@ -10,12 +10,13 @@ from hand_made import cells, grid
 
 from perturbook import data, splits
 from perturbook.errors import ConfigError, InputError, LeakError, NotApplicable, ShapeError
-from perturbook.models import MODELS, Prediction, Query, Training
+from perturbook.models import MODELS, Prediction, Query, Training, scdca_arms
 from perturbook.models.knn import NearestDrugs
 from perturbook.models.mean_effects import at_dose
 from perturbook.models.morgan_ridge import PENALTIES, choose_penalty
 
-ORACLE_FREE = sorted(set(MODELS) - {"oracle"})
+ORACLE_FREE = sorted(set(MODELS) - {"oracle"} - set(scdca_arms.ARMS)) + ["scdca"]
+"""All that answers; of the arms of `scdca`, which differ in switches alone, one."""
 
 
 def table_of(rows):
@@ -594,6 +595,18 @@ def test_context_ridge_takes_a_drug_without_any_effect():
 # What no model may depend on
 
 
+@pytest.fixture(autouse=True)
+def few_steps(monkeypatch):
+    monkeypatch.setitem(scdca_arms.TRAINING, "epochs", 1)
+    monkeypatch.setitem(scdca_arms.TRAINING, "least_steps", 2)
+    monkeypatch.setitem(scdca_arms.TRAINING, "warmup_steps", 0)
+
+
+def exact(name):
+    """How near two predictions of equal data lie: what is computed in float32 depends on how rows are batched."""
+    return 1e-4 if name == "scdca" else 1e-10
+
+
 @pytest.fixture(scope="module")
 def simulated():
     return data.load("simulated-drugs", size="small", expectation=False)
@@ -669,7 +682,7 @@ def test_no_test_cell_no_row_order_and_no_order_of_questions_reaches_a_predictio
     controls = shuffled[shuffled.obs_names.isin(part.query)].copy()
     order = rng.permutation(len(part.conditions))
     again = fitted.predict(Query(controls, part.conditions.iloc[order])).mean
-    np.testing.assert_allclose(again, plain[order], rtol=0, atol=1e-10)
+    np.testing.assert_allclose(again, plain[order], rtol=0, atol=exact(name))
 
 
 @pytest.mark.parametrize("name", ORACLE_FREE)
@@ -693,7 +706,7 @@ def test_a_prediction_does_not_depend_on_the_other_conditions_asked(simulated, n
     fitted = fit(name, simulated, part)
     together = fitted.predict(ask_of(simulated, part)).mean
     alone = fitted.predict(ask_of(simulated, part, [3])).mean
-    np.testing.assert_allclose(alone[0], together[3], rtol=0, atol=1e-10)
+    np.testing.assert_allclose(alone[0], together[3], rtol=0, atol=exact(name))
 
 
 def test_the_mean_of_the_same_condition_is_its_own_training_mean_and_undefined_elsewhere(screen):

@@ -5,7 +5,7 @@ import pytest
 from hand_made_scores import write_bundle
 
 from perturbook.errors import InputError
-from perturbook.pages import plates
+from perturbook.pages import kept, plates
 from perturbook.pages.charts import plates as charts
 
 SHARED, SPLIT = "pearson_delta_ctrl_shared", "pearson_delta_ctrl"
@@ -73,7 +73,7 @@ def test_the_chart_has_one_point_per_predictor_and_way_that_is_defined(bundles):
 
 
 def test_a_missing_page_is_named(bundles, tmp_path, monkeypatch):
-    monkeypatch.setattr(plates, "ROOT", tmp_path)
+    monkeypatch.setattr(kept, "ROOT", tmp_path)
     alone = tmp_path / "alone"
     write_bundle(alone / "l1000-per-profile", scores_of(0.2, (0.05, 0.0), "mean_per_context"), drugs=DRUGS)
     with pytest.raises(InputError, match="lacks l1000-unseen-drug"):

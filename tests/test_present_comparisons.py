@@ -9,7 +9,8 @@ from perturbook.pages import present_comparisons as comparisons
 from perturbook.pages.charts import change
 from perturbook.pages.charts import setting as charts
 from perturbook.pages.design import Design
-from perturbook.pages.study import Study, layout_of, run
+from perturbook.pages.layout import layout_of
+from perturbook.pages.study import Study, run
 
 MODELS = ["no_change", "matching_mean", "additive_pairs", "additive_ridge", "shifted_controls", "oracle"]
 

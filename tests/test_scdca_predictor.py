@@ -1,5 +1,8 @@
 """The predictor: what reaches it, what it keeps, and that its numbers depend on nothing else."""
 
+from collections import OrderedDict
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -12,7 +15,7 @@ from perturbook.errors import ConfigError, InputError, LeakError, NotApplicable
 from perturbook.models import Query, Training
 from perturbook.models.backbones import BACKBONES
 from perturbook.models.molecules import ENCODERS
-from perturbook.models.scdca import Config, ScDCA, load, save
+from perturbook.models.scdca import Config, ScDCA, load, predictor, recalled, save
 
 QUICK = {"backbone": "random", "encoder": "morgan", "epochs": 2, "learning_rate": 3e-3, "genes_per_step": 24}
 
@@ -36,11 +39,62 @@ def fitted(asked):
     return ScDCA(config=Config(dose="append", head="delta_linear"), **QUICK).fit(asked[0])
 
 
-def test_the_same_training_twice_gives_the_same_bits(asked, fitted):
+def test_the_same_training_twice_gives_the_same_bits(asked, fitted, monkeypatch):
+    monkeypatch.setattr(recalled, "_KNOWN", OrderedDict())
     again = ScDCA(config=Config(dose="append", head="delta_linear"), **QUICK).fit(asked[0])
     one, two = fitted.model.trained(), again.model.trained()
     assert all(bool((one[name] == two[name]).all()) for name in one)
     assert np.array_equal(fitted.predict(asked[1]).mean, again.predict(asked[1]).mean)
+
+
+def test_an_equal_training_is_recalled_and_whatever_differs_is_trained(asked, fitted, monkeypatch):
+    made = []
+    fit = predictor.fit
+    monkeypatch.setattr(predictor, "fit", lambda *args, **more: made.append(1) or fit(*args, **more))
+    form = {"config": Config(dose="append", head="delta_linear")}
+    again = ScDCA(**form, **QUICK).fit(asked[0])
+    assert not made and np.array_equal(again.predict(asked[1]).mean, fitted.predict(asked[1]).mean)
+    moved = asked[0].cells.copy()
+    moved.layers["lognorm"][0, 0] += 1  # one value of one training cell
+    for other in (
+        ScDCA(**form, **QUICK | {"learning_rate": 2e-3}),
+        ScDCA(**form, **QUICK | {"encoder": "random"}),
+        ScDCA(**form, **QUICK | {"seed": 1}),
+        ScDCA(config=Config(dose="append", head="delta_linear", bottleneck=8), **QUICK),
+        ScDCA(config=Config(dose="append", head="delta_linear"), **QUICK | {"backbone": "small"}),
+    ):
+        other.fit(asked[0])
+    ScDCA(**form, **QUICK).fit(Training(moved, asked[0].valid))
+    assert len(made) == 6
+
+
+def test_cells_are_controls_moved_by_the_predicted_change(asked, fitted):
+    query = asked[1]
+    made = replace(fitted, cells=True).fit(asked[0]).predict(query)
+    means = fitted.predict(query).mean
+    np.testing.assert_array_equal(made.mean, means)
+    assert made.variance.shape == means.shape
+    for row, cells in enumerate(made.cells):
+        assert cells.mean(axis=0) == pytest.approx(means[row], abs=1e-5)
+        controls = query.controls[query.controls.obs["context"] == query.conditions["context"].iloc[row]]
+        assert len(cells) == controls.n_obs
+
+
+def test_validation_conditions_are_examples_where_nothing_is_chosen_by_them(asked):
+    obs = asked[0].cells.obs
+    obs = obs[~obs["is_control"].to_numpy(bool)]
+    held = obs.index.isin(asked[0].valid)
+    every, fewer = (
+        len(some.groupby(["context", "perturbation", "dose_um"], observed=True)) for some in (obs, obs[~held])
+    )
+    assert every > fewer
+    quick = QUICK | {"epochs": 1, "batch_size": 1}
+
+    def steps(**more):
+        return ScDCA(**quick, **more).fit(asked[0]).history.steps
+
+    assert steps() == fewer and steps(hold_validation=False) == every
+    assert steps(hold_validation=False, least_steps=every + 9) == every + 9
 
 
 def test_a_prediction_does_not_depend_on_the_order_or_number_of_conditions_asked_about(asked, fitted):

@@ -18,6 +18,7 @@ from perturbook.evaluation.score import from_csv, wide
 from perturbook.models import MODELS, Prediction
 from perturbook.pages import kept, predict, study
 from perturbook.pages.design import Design
+from perturbook.pages.layout import layout_of
 from perturbook.pages.study import audit_page, bundle_folder, run
 from perturbook.pages.table import ROOT
 from perturbook.pages.table import page as page_of
@@ -374,7 +375,7 @@ def test_the_layout_counts_every_cell_once_per_fold_and_names_its_part(simulated
     assert set(layout.loc[layout["part"] == "test", "perturbation"]) == tested
     few = Design(**{**DRUG, "setting": "few_shot_context", "k": 2, "held_out": ["line-2"]})
     cells = few.load()
-    layout = study.layout_of(cells, few.splits(cells)[""])
+    layout = layout_of(cells, few.splits(cells)[""])
     support = layout[layout["part"] == "support"]
     assert set(support["context"]) == {"line-2"} and support["perturbation"].nunique() == 2
 

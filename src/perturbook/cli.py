@@ -1,14 +1,17 @@
 """`perturbook` on the command line. Thin: every verb calls one function of the package."""
 
 import json
+import os
 import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from perturbook.cli_data import data_app
 from perturbook.cli_embed import embed
 from perturbook.errors import PerturbookError
+from perturbook.threads import ENVIRONMENT
 
 app = typer.Typer(
     help="How well can a model predict what a perturbation does to a cell it has not seen? Run, audit and score the pages of the book.",
@@ -16,9 +19,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     add_completion=False,
     rich_markup_mode=None,
-)
-data_app = typer.Typer(
-    help="Public data: list it, fetch it, verify its checksums.", no_args_is_help=True, rich_markup_mode=None
 )
 app.add_typer(data_app, name="data")
 
@@ -74,6 +74,28 @@ def run(
 
 
 @app.command()
+def train(
+    page: PageId,
+    models: Annotated[
+        list[str], typer.Argument(help="Models that the page stores; all of them when none is named.")
+    ] = None,
+    parameter: Annotated[
+        list[str], typer.Option("--parameter", "-p", help="name=value, such as seed=1; repeat for more.")
+    ] = [],  # noqa: B006
+) -> None:
+    """Train the models that take longer than a page may, and store what they predict.
+
+    The predictions and a record of each training lie in results/PAGE/SEED; the page reads them from there. Minutes to hours.
+    """
+    os.environ.update(ENVIRONMENT)  # one thread, as on a page, before anything reads it
+    from perturbook.pages.parameters import from_text
+    from perturbook.pages.train import train as train_models
+
+    for line in train_models(page, models or (), from_text(parameter)):
+        typer.echo(line)
+
+
+@app.command()
 def build(
     tier: Tier = "book",
     cores: Annotated[int, typer.Option(help="Pages that run beside each other.", min=1)] = 2,
@@ -88,56 +110,6 @@ def build(
     for line in builds.fetch_for(tier):
         typer.echo(f"Not to be had, so its pages show their deposited results. {line}", err=True)
     typer.echo(builds.build(tier, cores, tuple(snakemake or ())))
-
-
-@data_app.command("list")
-def data_list() -> None:
-    """List the data sets: name, whether it is here, size ("?" where not known), title."""
-    from perturbook import data
-
-    for name, entry in sorted(data.DATASETS.items()):
-        here = "simulated" if entry.synthetic else "here" if data.available(name) else "absent"
-        sizes = [file.size for file in entry.files]
-        size = f"{sum(sizes) / 1e6:.1f}" if all(sizes) else "?"
-        typer.echo(f"{name:18} {here:9} {size:>6} MB  {entry.title}")
-
-
-@data_app.command("fetch")
-def data_fetch(
-    names: Annotated[
-        list[str], typer.Argument(help="Data sets; all but the full-size ones when none is named.")
-    ] = None,
-) -> None:
-    """Fetch public files: from the cache, the folder PERTURBOOK_MIRROR, or their public address.
-
-    Full-size data sets come only when named. Their sizes are printed first; a download that stops is continued.
-    """
-    from perturbook import data
-
-    for name in names or [n for n, entry in sorted(data.DATASETS.items()) if not entry.full_size]:
-        if data.DATASETS[name].full_size:
-            for file in data.DATASETS[name].files:
-                sums = f"sha256:{file.sha256}" if file.sha256 else file.listed or "no checksum known"
-                by = f" (listed by {file.listed_by})" if file.listed else ""
-                typer.echo(f"{name}: {file.name}, {file.size_text}, {sums}{by}, from {file.url}")
-        for path in data.fetch(name, asked=True):
-            typer.echo(f"{name}: {path}")
-
-
-@data_app.command("verify")
-def data_verify(
-    names: Annotated[
-        list[str], typer.Argument(help="Data sets; all that are here when none is named.")
-    ] = None,
-) -> None:
-    """Compute the checksums of public files again and compare them with the registry, or with the first use."""
-    from perturbook import data
-
-    for name in names or [
-        n for n, entry in sorted(data.DATASETS.items()) if entry.files and data.available(n)
-    ]:
-        for said in dict.fromkeys(data.verify(name).values()):
-            typer.echo(f"{name}: {said}")
 
 
 @app.command()

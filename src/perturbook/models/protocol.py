@@ -139,6 +139,8 @@ class Model(Protocol):
     """"floor", "opponent", "oracle" or "model"."""
     needs: tuple[str, ...] = ()
     """Registry entries it reads besides the cells it is shown."""
+    fits_once: bool = False
+    """Whether it is fitted once, without the reference controls, because fitting takes long."""
 
     def fit(self, train: Training) -> "Model":
         """Learn from the training cells and return itself; raises NotApplicable where it is not defined."""

@@ -19,11 +19,13 @@ class ShiftedControls(MeanTrain):
 
     def predict(self, query: Query) -> Prediction:
         """Return one moved copy of the context's controls per condition, each `(cells, genes)`."""
-        shifts = super().predict(query).mean - query.mu0
-        contexts = query.controls.obs["context"].astype(str).to_numpy()
-        order = np.argsort(query.controls.obs_names.to_numpy(str))
-        values = sp.csr_matrix(expression(query.controls))
-        pools = {c: values[order[contexts[order] == c]].toarray() for c in np.unique(contexts)}
-        return Prediction.from_cells(
-            [pools[c] + shift for (c,), shift in zip(query.group("context"), shifts, strict=True)]
-        )
+        return Prediction.from_cells(moved_controls(query, super().predict(query).mean - query.mu0))
+
+
+def moved_controls(query: Query, shifts: np.ndarray) -> list[np.ndarray]:
+    """Per condition its context's control cells `(cells, genes)`, sorted by name, plus a row of `shifts` `(conditions, genes)`."""
+    contexts = query.controls.obs["context"].astype(str).to_numpy()
+    order = np.argsort(query.controls.obs_names.to_numpy(str))
+    values = sp.csr_matrix(expression(query.controls))
+    pools = {c: values[order[contexts[order] == c]].toarray() for c in np.unique(contexts)}
+    return [pools[c] + shift for (c,), shift in zip(query.group("context"), shifts, strict=True)]

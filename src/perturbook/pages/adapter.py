@@ -15,12 +15,14 @@ from perturbook.models.scdca import (
     WHOLE_HUMAN,
     Adapted,
     Config,
+    ScDCA,
     adapter_size,
     largest_bottleneck,
     trainable_parameters,
 )
 from perturbook.models.scdca.batches import Batch, Reader
 from perturbook.models.scdca.profiles import Controls, examples, panel
+from perturbook.models.scdca_arms import FORM, TRAINING
 from perturbook.pages import frame
 from perturbook.pages.html_table import table
 from perturbook.pages.table import ROOT
@@ -103,6 +105,25 @@ def forms_table(m: int = 768) -> HTML:
             }
         )
     return HTML(table(rows, f"Forms and comparators at whole-human size, m = {m}, r = 16, head included"))
+
+
+def used_table() -> HTML:
+    """The form and the training that every page with an adapter uses, from the code that trains it."""
+    form, training = Config(**FORM, dose="append"), ScDCA(**TRAINING)
+    trained = trainable_parameters(form, 1024)
+    rows = {
+        "Width r of the bottleneck": form.bottleneck,
+        "Shape of f": f"{form.generator}: one map of the molecule to {form.shared_width} numbers, then a linear map per layer",
+        "Head": "the control profile plus one linear map per token, which starts at zero",
+        "Trained at whole-human size": f"{trained:,} of {WHOLE_HUMAN.n_parameters:,}, {_percent(trained)}",
+        "Genes of the panel, at most": f"{training.genes:,}",
+        "Learning rate": f"{training.learning_rate:g}, risen to over {training.warmup_steps} steps, then down half a cosine",
+        "Conditions per step": training.batch_size,
+        "Passes over the conditions": f"{training.epochs}, and at least {training.least_steps:,} steps",
+        "Genes shown per step": f"{training.genes_per_step}, or as many as make {training.tokens_per_step:,} tokens",
+        "Validation conditions": "trained on like the others; nothing is chosen by them",
+    }
+    return HTML(table([{"Part": k, "Value": v} for k, v in rows.items()], "The adapter that the pages show"))
 
 
 def _percent(trained: int) -> str:

@@ -15,6 +15,7 @@ from perturbook.evaluation.manifest import digest, read_manifest, write_manifest
 from perturbook.evaluation.score import from_csv, wide
 from perturbook.evaluation.withheld import must_withhold, withheld, withhold
 from perturbook.models import MODELS
+from perturbook.pages import trained
 from perturbook.pages.plan import folder
 from perturbook.pages.study import design_of, truth_of
 from perturbook.pages.table import ROOT, Page, in_tier
@@ -28,10 +29,11 @@ TOLERANCE = 1e-7
 
 
 def _kept(page: Page, made: Path) -> list[Path]:
-    """Files of a finished page that are deposited: everything small, and the bundles of its headline models."""
+    """Files of a finished page that are deposited: everything small, the bundles of its headline models, and what it was
+    given of models that train elsewhere."""
     models = {
         path
-        for name in page.headline
+        for name in (*page.headline, *page.parameters.get("stored", ()))
         for path in made.glob(f"{name}*.h5ad")
         if path.stem.split("-")[0] == name
     }
@@ -75,6 +77,9 @@ def check() -> Iterator[str]:
     places = sorted({path.parent for name in (TRUTH, SCORES) for path in RESULTS.glob(f"*/*/{name}")})
     if not places:
         raise PerturbookError(f"There is no deposit in {RESULTS}.")
+    for kept in sorted(RESULTS.glob("*/*")):
+        for record in trained.records(kept):
+            trained.check(record)
     for place in places:
         models = _check_files(place)
         try:
@@ -98,7 +103,7 @@ def _check_files(place: Path) -> int:
     absent = {entry["name"] for entry in about["not_applicable"]}
     if missing := sorted(set(page.headline) - models - absent):
         raise PerturbookError(f"{place} lacks the predictions of {', '.join(missing)}.")
-    for name in sorted(models):
+    for name in sorted(models - {path.stem for path in trained.records(place)}):
         now = source_hash(Path(inspect.getfile(MODELS[name]))) if name in MODELS else "no longer registered"
         if about["model_sources"].get(name) != now:
             raise PerturbookError(

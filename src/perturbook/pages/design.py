@@ -45,6 +45,8 @@ class Design:
     """Key of `SETTINGS`."""
     models: Sequence[str]
     """Keys of `MODELS`."""
+    stored: Sequence[str] = ()
+    """Those of `models` whose predictions are read from the deposit, because they train longer than a page may take."""
     seed: int = 0
     """Seed of split, halvings and models."""
     held_out: Sequence[str] = ()
@@ -97,7 +99,7 @@ class Design:
         self._refuse_data()
 
     def _refuse_lists(self) -> None:
-        for name in ("models", "held_out", "modes", "k_sweep"):
+        for name in ("models", "stored", "held_out", "modes", "k_sweep"):
             given = list(getattr(self, name))
             if twice := sorted({str(one) for one in given if given.count(one) > 1}):
                 raise ConfigError(f"{name} names {', '.join(twice)} twice.")
@@ -105,6 +107,8 @@ class Design:
             raise ConfigError(f"models is empty; name at least one of {', '.join(sorted(MODELS))}.")
         for name in self.models:
             MODELS[name]
+        if other := sorted(set(self.stored) - set(self.models)):
+            raise ConfigError(f"stored names {', '.join(other)}, which models does not.")
         if below := [k for k in self.k_sweep if k < 0]:
             raise ConfigError(f"k_sweep has {below[0]}, which must not be negative.")
 

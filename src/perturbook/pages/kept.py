@@ -1,9 +1,9 @@
-"""The project's deposit, where the data of a page cannot be had."""
+"""The project's deposit, where the data of a page cannot be had, or a page reads what another one kept."""
 
 import shutil
 from pathlib import Path
 
-from perturbook.errors import DataUnavailable
+from perturbook.errors import DataUnavailable, InputError
 from perturbook.pages.table import ROOT
 from perturbook.whole import whole_folder
 
@@ -28,3 +28,20 @@ def open_deposit(page: str, seed: int, needs: str, out: Path, absent: DataUnavai
         ) from absent
     with whole_folder(out) as making:
         shutil.copytree(deposit, making, dirs_exist_ok=True)
+
+
+def folder_of(page: str, bundles: str, file: str) -> Path:
+    """Folder of a page's bundle in a build, else of its deposit: a smoke build does not hold every page.
+
+    Args:
+        page: page id.
+        bundles: folder with one bundle per page; empty for the deposits.
+        file: what the folder must hold.
+
+    Raises:
+        InputError: the page is in neither place.
+    """
+    for place in (ROOT / bundles / page, ROOT / "results" / page / "0"):
+        if (place / file).is_file():
+            return place
+    raise InputError(f"{bundles or 'results/'} lacks {page}; run `make book` first.")

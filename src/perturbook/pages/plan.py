@@ -135,9 +135,12 @@ def step(page: Page, given: dict[str, Any], base: Path, siblings: list[Path]) ->
     inputs += [path.as_posix() for path in siblings]
     if page.studied and values["data"] in data.DATASETS and data.DATASETS[values["data"]].synthetic:
         inputs.append(prepared(values["data"], values["size"], base).as_posix())
-    deposit = ROOT / "results" / page.id
     if "absent" in states.values():
-        inputs += sorted(path.relative_to(ROOT).as_posix() for path in deposit.rglob("*") if path.is_file())
+        inputs += _deposited(page.id, "*")
+    # a study of several settings has a folder per setting, which begins with its id
+    inputs += [
+        path for name in values.get("stored", ()) for path in _deposited(f"{page.id}*", f"{name}[.-]*")
+    ]
     facts = json.dumps(
         {"given": given, "text": page.text, "title": page.title, "data": states}, sort_keys=True
     )
@@ -150,6 +153,12 @@ def step(page: Page, given: dict[str, Any], base: Path, siblings: list[Path]) ->
         inputs,
         facts,
     )
+
+
+def _deposited(folders: str, files: str) -> list[str]:
+    """Files below `results/` by two patterns, relative to the project."""
+    found = (ROOT / "results").glob(f"{folders}/*/{files}")
+    return sorted(path.relative_to(ROOT).as_posix() for path in found if path.is_file())
 
 
 def steps(tier: str) -> list[Step]:

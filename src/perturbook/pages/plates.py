@@ -1,17 +1,14 @@
 """The L1000 chapter: one advantage, scored per profile and per condition, with shared and with split control wells."""
 
-from pathlib import Path
-
 import pandas as pd
 from IPython.display import HTML, Markdown
 
-from perturbook.errors import InputError
 from perturbook.evaluation import CEILING, compare, summarise
 from perturbook.evaluation.bundle import SCORES
 from perturbook.pages.html_table import table
+from perturbook.pages.kept import folder_of
 from perturbook.pages.present import cell, interval
 from perturbook.pages.standings import read_scores, title
-from perturbook.pages.table import ROOT
 
 VIEWS = {"l1000-per-profile": "per profile", "l1000-unseen-drug": "per condition"}
 """Pages of the same split by drug: the first takes a plate as context, the second the line."""
@@ -30,18 +27,10 @@ def read(bundles: str) -> pd.DataFrame:
     """
     parts = []
     for page, view in VIEWS.items():
-        scores, _ = read_scores(_folder(page, bundles))
+        scores, _ = read_scores(folder_of(page, bundles, SCORES))
         scores = scores[scores["metric"].isin(KEYS)].assign(view=view)
         parts.append(scores.assign(method=scores["method"].replace(PLATE[view], "plate")))
     return pd.concat(parts, ignore_index=True)
-
-
-def _folder(page: str, bundles: str) -> Path:
-    """Folder of a page's bundle in a build, else of its deposit: a smoke build does not hold these pages."""
-    for place in (ROOT / bundles / page, ROOT / "results" / page / "0"):
-        if (place / SCORES).is_file():
-            return place
-    raise InputError(f"{bundles or 'results/'} lacks {page}; run `make book` first.")
 
 
 def named(method: str) -> str:

@@ -27,7 +27,8 @@ def predict(
     """Fit and ask every model on every fold and mode; one entry for modes that gave the same arrays.
 
     Each model predicts twice: with all controls visible, and without the reference controls, so that metrics may
-    subtract different controls from truth and prediction. It is fitted again only where its training cells differ.
+    subtract different controls from truth and prediction. It is fitted again only where its training cells differ, and
+    one that says `fits_once` never: it learns without the reference controls and is asked with and without them.
     """
     described = _Described(cells, next(iter(folds.values())), truth)
     made = {mode: {name: _Making(name, truth, described) for name in models} for mode in folds}
@@ -112,9 +113,10 @@ class _Making:
             return
         rows = self.truth.obs.index.get_indexer(split.conditions.index)
         try:
-            fitted = self.made().fit(whole.training)
+            once = getattr(self.made, "fits_once", False)  # and then without the reference controls
+            fitted = self.made().fit((blind if once else whole).training)
             self._keep(rows, self._ask(fitted, whole))
-            if blind.training is not whole.training:
+            if not once and blind.training is not whole.training:
                 fitted = self.made().fit(blind.training)
             self.arrays["mean_split"][rows] = self._ask(fitted, blind).mean
         except NotApplicable as why:

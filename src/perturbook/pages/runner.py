@@ -16,12 +16,10 @@ from perturbook.errors import PerturbookError
 from perturbook.pages import parameters
 from perturbook.pages.table import ROOT, Page
 from perturbook.processes import run_module
+from perturbook.threads import ENVIRONMENT
 
 TIME_LIMIT_S, FULL_TIME_LIMIT_S = 1_800, 14_400
 """Seconds that a page may take, and one of the tier `full`, which may train a model."""
-THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS")
-ENVIRONMENT = {**dict.fromkeys(THREADS, "1"), "PYTHONHASHSEED": "0"}
-"""Fixed, because the number of threads decides the order of sums; two pages run beside each other on two cores."""
 TOKEN = re.compile(r"@@\w+@@")
 
 

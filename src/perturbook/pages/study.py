@@ -3,9 +3,11 @@
 import inspect
 import json
 import time
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -19,9 +21,10 @@ from perturbook.evaluation.score import to_csv
 from perturbook.evaluation.truth import Truth
 from perturbook.evaluation.withheld import withheld
 from perturbook.models import MODELS, shipped
-from perturbook.pages import parameters
+from perturbook.pages import parameters, trained
 from perturbook.pages.design import Design
 from perturbook.pages.kept import open_deposit
+from perturbook.pages.layout import layout_of
 from perturbook.pages.predict import predict
 from perturbook.pages.standings import read_scores
 from perturbook.pages.table import ROOT, Page
@@ -73,12 +76,11 @@ def run(design: Design, out: Path) -> Study:
         cells = design.load()
     except DataUnavailable as absent:
         return _open_deposit(design, out, absent)
-    folds = design.splits(cells)
-    audits = [_audit_entry(mode, cells, one) for mode, each in folds.items() for one in each]
-    tested = next(iter(folds.values()))  # the modes test the same conditions
-    truth = evaluation.build_truth(cells, tested, seed=design.seed, facts=_facts(design, cells))
-    predictions = predict(design.models, cells, folds, truth)
-    layout = layout_of(cells, tested)
+    asked = asked_of(design, cells)
+    live = [name for name in design.models if name not in design.stored]
+    predictions = predict(live, cells, asked.folds, asked.truth) + trained.read(design, asked.truth)
+    predictions.sort(key=lambda one: list(design.models).index(one.name))
+    truth, audits, layout = asked.truth, asked.audits, layout_of(cells, asked.tested)
     about = _about(design, audits)
     about["run"]["seconds"] = round(time.monotonic() - started, 1)
     with whole_folder(out) as making:
@@ -87,7 +89,34 @@ def run(design: Design, out: Path) -> Study:
         scores = evaluation.score(bundle)
         to_csv(scores, making / SCORES)
         layout.to_csv(making / LAYOUT, index=False)
+        trained.copy_records(design, predictions, making)
     return Study(bundle, scores, out, audits, cells, layout)
+
+
+@dataclass(frozen=True)
+class Asked:
+    """An audited study before anything is predicted."""
+
+    cells: AnnData
+    folds: dict[str, list[Split]]
+    """Per mode, or per k of a sweep."""
+    audits: list[dict]
+    """One per fold and mode."""
+    truth: Truth
+
+    @property
+    def tested(self) -> list[Split]:
+        """The folds of the first mode; all modes test the same conditions."""
+        return next(iter(self.folds.values()))
+
+
+def asked_of(design: Design, cells: AnnData) -> Asked:
+    """Split, audit, measure the truth; raises LeakError before anything is fitted."""
+    folds = design.splits(cells)
+    audits = [_audit_entry(mode, cells, one) for mode, each in folds.items() for one in each]
+    tested = next(iter(folds.values()))
+    truth = evaluation.build_truth(cells, tested, seed=design.seed, facts=_facts(design, cells))
+    return Asked(cells, folds, audits, truth)
 
 
 def _about(design: Design, audits: list[dict]) -> dict:
@@ -105,39 +134,13 @@ def _about(design: Design, audits: list[dict]) -> dict:
         page=design.page,
         parameters=_parameters(design),
         data=used,
-        model_sources={name: source_hash(Path(inspect.getfile(MODELS[name]))) for name in design.models},
+        model_sources={
+            name: source_hash(Path(inspect.getfile(MODELS[name])))
+            for name in design.models
+            if name not in design.stored  # which a probe guards
+        },
         audits=audits,
     )
-
-
-def _parts(parts: pd.Series) -> str:
-    """The parts that one context and perturbation plays, in their logical order."""
-    order = ["training", "validation", "support", "test", "shown", "not used"]
-    return " and ".join(part for part in order if part in set(parts))
-
-
-def layout_of(cells: AnnData, folds: list[Split]) -> pd.DataFrame:
-    """Count the cells of every context and perturbation, and name the parts they play in each fold."""
-    words = {"query": "shown", "train": "training", "valid": "validation", "test": "test"}
-    tables = []
-    for split in folds:
-        part = pd.Series("not used", index=cells.obs_names.astype(str))
-        for name, word in words.items():
-            part.loc[getattr(split, name)] = word
-        obs = cells.obs[["context", "perturbation"]].astype(str).assign(part=part)
-        treated = ~cells.obs["is_control"].astype(bool)
-        if split.setting == "few_shot_context":
-            obs.loc[obs["context"].isin(split.held_out) & treated & (part == "training"), "part"] = "support"
-        groups = obs.groupby(["context", "perturbation"])["part"]
-        table = groups.agg(part=_parts, cells="size").reset_index()
-        idle = (table["part"] == "not used").groupby(table["context"]).transform("all")
-        table = table[~idle]  # other worlds of a screen of genes, and lines that a fold does not touch
-        held = ", ".join(split.held_out[:2]) + (
-            f" and {len(split.held_out) - 2} more" if len(split.held_out) > 2 else ""
-        )
-        of_screen = f"{split.options['context']}: " if "context" in split.options and len(folds) > 1 else ""
-        tables.append(table.assign(fold=of_screen + (held or "cells at random")))
-    return pd.concat(tables, ignore_index=True)
 
 
 def _open_deposit(design: Design, out: Path, absent: DataUnavailable) -> Study:
@@ -162,9 +165,7 @@ def _stored_scores(out: Path) -> pd.DataFrame:
 
 def truth_of(design: Design) -> Truth:
     """Measure the truth of a page anew; raises DataUnavailable where its data cannot be had."""
-    cells = design.load()
-    tested = next(iter(design.splits(cells).values()))
-    return evaluation.build_truth(cells, tested, seed=design.seed, facts=_facts(design, cells))
+    return asked_of(design, design.load()).truth
 
 
 def _parameters(design: Design) -> dict:
@@ -173,9 +174,9 @@ def _parameters(design: Design) -> dict:
     return {name: value for name, value in asdict(design).items() if name != "page"} | {"data": named}
 
 
-def design_of(page: Page) -> Design:
-    """What a page of the book asks."""
-    return Design.of(parameters.check(page.notebook, {**page.parameters, "page": page.id}))
+def design_of(page: Page, given: Mapping[str, Any] | None = None) -> Design:
+    """What a page of the book asks, with other values for some parameters."""
+    return Design.of(parameters.check(page.notebook, {**page.parameters, **(given or {}), "page": page.id}))
 
 
 def audit_page(page: Page) -> list[dict]:

@@ -6,7 +6,7 @@ from anndata import AnnData
 
 from perturbook import splits
 from perturbook.data.schema import condition_keys, expression
-from perturbook.pages.study import layout_of
+from perturbook.pages.layout import layout_of
 from perturbook.splits import N_FOLDS, SETTINGS, Split
 from perturbook.splits.unseen_context import MODES
 

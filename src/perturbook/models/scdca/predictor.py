@@ -4,8 +4,9 @@ Source: `scdca.md` sections 2 to 4. The backbone is frozen, the encoder of the p
 adapter and a head of one number per token.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, fields, replace
 from functools import lru_cache
 
 import numpy as np
@@ -22,7 +23,9 @@ from perturbook.models.scdca.adapted import Adapted
 from perturbook.models.scdca.batches import Bootstrapped, Reader
 from perturbook.models.scdca.config import Config
 from perturbook.models.scdca.profiles import MOST_GENES, Controls, Examples, examples, panel
+from perturbook.models.scdca.recalled import digest, once
 from perturbook.models.scgpt.model import ScGPT
+from perturbook.models.shifted_controls import moved_controls
 from perturbook.models.training import History, Settings, fit
 
 ROWS = 16
@@ -45,10 +48,19 @@ class ScDCA:
     encoder: str | Callable[[], Encoder] = "morgan"
     """What a perturbation looks like: a name in the registry of encoders, or what makes one."""
     epochs: int = 20
+    least_steps: int = 1
+    """Fewest optimiser steps: a screen of few conditions is passed more often."""
     batch_size: int = 16
     learning_rate: float = 1e-4
+    warmup_steps: int = 0
+    """Steps over which the learning rate rises to its value."""
+    final_share: float = 1.0
+    """Share of the learning rate that is left at the last step, behind half a cosine; 1 keeps it constant."""
     patience: int | None = 3
     """Epochs without a better validation after which training stops; None never stops early."""
+    hold_validation: bool = True
+    """Whether validation conditions only choose when to stop. Off, they are training examples like the others, as they are
+    for every floor, and training makes all of its steps; for settings that were chosen before (our choice)."""
     least_cells: int = 3
     """Fewest cells of a training condition."""
     control_pairs: bool = False
@@ -58,8 +70,14 @@ class ScDCA:
     genes: int = MOST_GENES
     """Most genes of the panel."""
     genes_per_step: int = 0
-    """Genes shown per training step; 0 shows the panel."""
+    """Genes shown per training step, drawn anew; 0 shows the panel."""
+    tokens_per_step: int = 0
+    """Conditions times genes of a training step: a screen of fewer conditions than a batch shows more genes than
+    `genes_per_step`."""
     seed: int = 0
+    cells: bool = False
+    """Whether `predict` also gives cells: the context's control cells, each moved by the predicted change of the mean, so
+    that their spread is that of the controls (our choice; the model learned from means alone)."""
 
     def fit(self, train: Training) -> "ScDCA":
         """Choose the panel, fit the encoder and train; raises NotApplicable where there is nothing to train on."""
@@ -68,14 +86,34 @@ class ScDCA:
         positions = panel(train, model.vocabulary, self.genes)
         self.genes_of_panel = train.cells.var_names[positions].tolist()
         self.reader = Reader.of(model, self.config, model.vocabulary.ids_of(self.genes_of_panel))
-        training, valid = examples(train, positions, self.least_cells, self.control_pairs)
+        shown = train if self.hold_validation else replace(train, valid=frozenset())
+        training, valid = examples(shown, positions, self.least_cells, self.control_pairs)
         self.table = train.perturbations
         made = ENCODERS[self.encoder] if isinstance(self.encoder, str) else self.encoder
         seen = sorted(set(training.conditions["perturbation"]) - {CONTROL})
         self.encoding = made().fit(self.table, seen)
         self.model = Adapted(model, self.config, self.encoding.width, self.seed)
-        self.history = self._train(training, valid, Controls.of(train.cells, positions))
+        controls = Controls.of(train.cells, positions).of_contexts(training, valid)
+        key = digest(self._facts(training, valid), self._arrays(training, valid, controls))
+        self.history = once(self.model, key, lambda: self._train(training, valid, controls))
         return self
+
+    def _facts(self, *examples: Examples) -> str:
+        """Everything but numbers that decides what training gives."""
+        fixed = (f.name for f in fields(self) if f.name not in ("config", "backbone", "encoder", "cells"))
+        said = {name: getattr(self, name) for name in fixed} | {"config": self.config.as_dict()}
+        said |= {"backbone": self.backbone_sha256, "panel": self.genes_of_panel}
+        return json.dumps([said, *(one.conditions.to_csv() for one in examples)])
+
+    def _arrays(self, training: Examples, valid: Examples, controls: Controls) -> Iterator[np.ndarray]:
+        """The numbers that training reads."""
+        for one in (training, valid):
+            yield one.target
+            if len(one):
+                yield self._embed(one.conditions, self.table)
+        for context, cells in sorted(controls.cells.items()):
+            yield np.array(context)
+            yield cells
 
     def _train(self, training: Examples, valid: Examples, controls: Controls) -> History:
         batches = Bootstrapped(
@@ -84,13 +122,14 @@ class ScDCA:
             self._embed(training.conditions, self.table),
             self.reader,
             self.batch_size,
-            self.genes_per_step,
+            max(self.genes_per_step, self.tokens_per_step // min(self.batch_size, len(training))),
         )
         per_epoch = -(-len(training) // self.batch_size)
         settings = Settings(
-            epochs=self.epochs,
+            steps=max(self.epochs * per_epoch, self.least_steps),
             learning_rate=self.learning_rate,
-            final_share=1.0,
+            warmup_steps=self.warmup_steps,
+            final_share=self.final_share,
             seed=self.seed,
             validate_every=per_epoch,
             patience=self.patience if len(valid) else None,
@@ -127,7 +166,10 @@ class ScDCA:
         made = self._run(self.model, before, self._embed(asked.loc[first], table))
         mean = query.mu0.copy()
         mean[:, positions] = made[number]
-        return Prediction(mean)
+        if not self.cells:
+            return Prediction(mean)
+        cells = moved_controls(query, mean - query.mu0)
+        return replace(Prediction.from_cells(cells), mean=mean)
 
     def _run(self, module: Adapted, before: np.ndarray, e: np.ndarray) -> np.ndarray:
         """Predicted profiles `(rows, genes)` of control profiles `(rows, genes)` and embeddings `(rows, m)`."""

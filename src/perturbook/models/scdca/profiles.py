@@ -50,6 +50,11 @@ class Controls:
         times = rng.multinomial(len(cells), np.full(len(cells), 1 / len(cells)))
         return (times @ cells.astype(np.float64) / len(cells)).astype(np.float32)
 
+    def of_contexts(self, *examples: "Examples") -> "Controls":
+        """Those of the contexts that the examples lie in, so that no other control can have a say."""
+        named = {str(context) for one in examples for context in one.conditions["context"]}
+        return Controls({context: cells for context, cells in self.cells.items() if context in named})
+
 
 @dataclass(frozen=True)
 class Examples:
@@ -106,11 +111,15 @@ def _examples(
 def panel(train: Training, vocabulary: Vocabulary, most: int = MOST_GENES) -> np.ndarray:
     """Positions `(genes,)` of the genes that the model reads and predicts, ascending.
 
-    Those of the vocabulary, and of these the `most` that vary most over training profiles; ties by position.
+    Those of the vocabulary, and of these the `most` that vary most over the profiles of contexts with treated conditions;
+    ties by position. A context of which training has controls alone has no say, so that zero-shot modes A and B choose the
+    same panel (our choice).
 
     Raises:
         InputError: fewer than half of the genes are known, see `Vocabulary.ids_of_data`.
     """
     known = np.flatnonzero(vocabulary.ids_of_data(train.cells.var_names) >= 0)
-    spread = train.profiles.mean[:, known].var(axis=0)
+    obs = train.profiles.obs
+    treated = obs["context"].isin(obs.loc[~obs["is_control"], "context"]).to_numpy()
+    spread = train.profiles.mean[treated][:, known].var(axis=0)
     return np.sort(known[np.argsort(-spread, kind="stable")[:most]])

@@ -28,7 +28,7 @@ def split_grid(
     """Draw perturbation x context, coloured by what the cells are used for; a menu picks the fold where there are several.
 
     Args:
-        table: columns fold, context, perturbation, part, cells, as `study.layout_of` makes them.
+        table: columns fold, context, perturbation, part, cells, as `layout.layout_of` makes them.
         description: accessible name of the chart.
         rows: title of the vertical axis.
         menu: words before the menu.

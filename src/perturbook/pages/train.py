@@ -1,0 +1,68 @@
+"""`perturbook train`: train the models whose predictions a page reads, fold by fold, and store what they predict."""
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from perturbook import data
+from perturbook.errors import ConfigError
+from perturbook.models import MODELS, Training
+from perturbook.pages import ablations, parameters, trained
+from perturbook.pages.design import Design
+from perturbook.pages.predict import predict
+from perturbook.pages.study import Asked, asked_of, design_of
+from perturbook.pages.table import Page
+from perturbook.pages.table import page as page_of
+
+
+def train(page_id: str, names: Sequence[str] = (), given: Mapping[str, Any] | None = None) -> Iterator[str]:
+    """Train the stored models of a page, or those named, and store what they predict; yields a line per model.
+
+    Args:
+        page_id: page.
+        names: models, among those that the page stores.
+        given: parameters of the page that shall have another value, such as the seed.
+
+    Raises:
+        LeakError: an audit failed; nothing is trained.
+        ConfigError: there is no such page or parameter, or a name is not among the stored models.
+        DataUnavailable: the data cannot be had.
+    """
+    for design in _designs(page_of(page_id), given):
+        if other := sorted(set(names) - set(design.stored)):
+            known = ", ".join(design.stored) or "none"
+            raise ConfigError(f"{design.page} does not store {', '.join(other)}. Stored models: {known}.")
+        if design.data not in data.DATASETS:
+            raise ConfigError(
+                f"{design.data} is a file of your own, for which nothing is stored. Train on the page: perturbook run "
+                f"{design.page} -p data={design.data} -p 'stored=[]'."
+            )
+        asked = asked_of(design, design.load())
+        for name in names or design.stored:
+            yield _train(design, name, asked)
+
+
+def _designs(page: Page, given: Mapping[str, Any] | None) -> list[Design]:
+    """What a page asks of models that train for long: one design, or one per setting and seed of the ablations."""
+    if page.notebook == "ablations":
+        values = {**page.parameters, **(given or {}), "page": page.id}
+        return ablations.designs(parameters.check(page.notebook, values))
+    return [design_of(page, given)]
+
+
+def _train(design: Design, name: str, asked: Asked) -> str:
+    started = time.monotonic()
+    made = predict([name], asked.cells, asked.folds, asked.truth)
+    if absent := [one.reason for one in made if one.mean is None]:
+        return f"{design.page}: {name} is not applicable: {absent[0]}"
+    seconds = round(time.monotonic() - started, 1)
+    facts = {"audits": asked.audits, "made_of": _described(name, asked), "seconds": seconds}
+    trained.store(design, name, made, asked.truth, **facts)
+    return f"{design.page}: {name}, seed {design.seed}, {seconds:.0f} s"
+
+
+def _described(name: str, asked: Asked) -> dict:
+    """What the model says of itself, for the training cells of the first fold."""
+    split = asked.tested[0]
+    shown = asked.cells[split.blind().visible].copy()
+    return MODELS[name]().describe(Training(shown, frozenset(split.valid)))
