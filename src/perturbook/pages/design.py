@@ -45,8 +45,6 @@ class Design:
     """Key of `SETTINGS`."""
     models: Sequence[str]
     """Keys of `MODELS`."""
-    stored: Sequence[str] = ()
-    """Those of `models` whose predictions are read from the deposit, because they train longer than a page may take."""
     seed: int = 0
     """Seed of split, halvings and models."""
     held_out: Sequence[str] = ()
@@ -77,6 +75,8 @@ class Design:
     """What the perturbations are: drug, CRISPRa, CRISPRi or cytokine."""
     dose_unit: str = ""
     """Unit of the dose column: nM, uM or mM."""
+    stored: Sequence[str] = ()
+    """Those of `models` whose predictions are read from the deposit, because they train longer than a page may take."""
 
     def __post_init__(self):
         """Raise ConfigError for the first impossible combination, InputError where there is no such file."""

@@ -45,7 +45,7 @@ def both_keys(page: str, model: str) -> pd.DataFrame:
     Source: metrics.md sections 3.4 and 6.2.
     """
     asked = design_of(page_of(page))
-    design = Design(**{**vars(asked), "models": [model], "modes": list(asked.modes)[-1:]})
+    design = Design(**{**vars(asked), "models": [model], "stored": [], "modes": list(asked.modes)[-1:]})
     try:
         scores, source = scored(design, list(KEYS)), "live"
     except DataUnavailable:
