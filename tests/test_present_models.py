@@ -59,8 +59,12 @@ def test_the_model_beats_loses_or_cannot_be_told_by_the_interval_of_the_paired_d
 
 
 def test_below_ten_conditions_only_the_side_is_told(study):
-    said = present_models.answer(study(0.1, n=7), 500).data
-    assert "lies above the best simple predictor" in said and "beats" not in said and "[" not in said
+    for gain, side in ((0.1, "better"), (-0.1, "worse")):
+        said = present_models.answer(study(gain, n=7), 500).data
+        assert (
+            said.count(f"is on average {side} than the best simple predictor") == 2
+        )  # also where lower is better
+        assert "beats" not in said and "loses" not in said and "[" not in said
 
 
 def test_a_model_without_predictions_is_named_with_the_reason_and_no_model_with_nothing(study):

@@ -68,6 +68,33 @@ def test_an_equal_training_is_recalled_and_whatever_differs_is_trained(asked, fi
     assert len(made) == 6
 
 
+def test_a_finished_training_is_taken_from_the_disk_and_one_by_other_code_is_not(
+    asked, fitted, monkeypatch, tmp_path
+):
+    made, fit = [], predictor.fit
+    monkeypatch.setattr(predictor, "fit", lambda *args, **more: made.append(1) or fit(*args, **more))
+    form = {"config": Config(dose="append", head="delta_linear")}
+
+    def again():
+        monkeypatch.setattr(recalled, "_KNOWN", OrderedDict())  # as in another process
+        with recalled.kept_in(tmp_path / "kept"):
+            return ScDCA(**form, **QUICK).fit(asked[0])
+
+    first, second = again(), again()
+    assert len(made) == 1 and second.history.wide().equals(first.history.wide())
+    assert np.array_equal(second.predict(asked[1]).mean, fitted.predict(asked[1]).mean)
+    (file,) = (tmp_path / "kept").iterdir()
+    assert set(load_file(file)) == set(first.model.trained())  # no number of the backbone
+    monkeypatch.setattr(recalled, "_code", lambda: "other code")
+    again()
+    assert len(made) == 2
+    with recalled.kept_in(tmp_path / "kept"):
+        pass
+    monkeypatch.setattr(recalled, "_KNOWN", OrderedDict())
+    ScDCA(**form, **QUICK).fit(asked[0])  # outside nothing is kept or looked for
+    assert len(made) == 3 and len(list((tmp_path / "kept").iterdir())) == 2
+
+
 def test_cells_are_controls_moved_by_the_predicted_change(asked, fitted):
     query = asked[1]
     made = replace(fitted, cells=True).fit(asked[0]).predict(query)

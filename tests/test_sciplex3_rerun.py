@@ -69,7 +69,9 @@ def test_an_unseen_drug_of_real_cells_has_floors_and_reasons_for_what_cannot_be(
     assert {"no_change", "mean_train", "knn", "shifted_controls"} <= made(shown)
     assert reasons(shown)["oracle"] == "the noise-free mean of real cells is not known"
     for name in ("scdca", "scdca_shuffled"):
-        assert reasons(shown)[name].startswith("no predictions are stored for sciplex3 and seed 0, and `perturbook train ")
+        assert reasons(shown)[name].startswith(
+            "no predictions are stored for sciplex3 and seed 0, and `perturbook train "
+        )
     assert set(shown.bundle.truth.obs["perturbation"]) == set(AWKWARD)
     assert len(shown.bundle.truth.obs) == 2 * 3 * 4  # names, lines, doses
     assert not shown.bundle.truth.facts["synthetic"] and shown.audits[0]["checks"]

@@ -31,6 +31,7 @@ def project(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(data, "load", once)
         patch.setattr(trained, "ROOT", root)
+        patch.setattr(train, "ROOT", root)
         patch.setattr(deposit, "RESULTS", root / "results")
         patch.setitem(scdca_arms.TRAINING, "epochs", 1)
         patch.setitem(scdca_arms.TRAINING, "least_steps", 2)

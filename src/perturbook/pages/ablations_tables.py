@@ -52,11 +52,13 @@ def screen(shown: Ablations) -> Markdown:
     each = shown.top.drop_duplicates(["setting", "seed", "condition"]).groupby("setting", sort=False).size()
     counts = ", ".join(f"{n} ({in_words(setting)})" for setting, n in each.items())
     doses = sorted(tested["dose_um"].dropna().unique())
+    seeds = len(shown.values["seeds"])
+    pooled = f"Over {seeds} seeds" if seeds > 1 else "With one seed"
+    counted = ", one asked about under several seeds counted each time," if seeds > 1 else ""
     return Markdown(
         f"The screen is small: the conditions tested are of {tested['perturbation'].nunique()} drugs, "
         f"{tested['context'].nunique()} lines and {len(doses)} doses ({', '.join(f'{d:g}' for d in doses)} µM), with a "
-        f"median of {tested['n_true'].median():.0f} measured cells. Over {len(shown.values['seeds'])} seeds the conditions"
-        f"{shown.where}, one asked about under several seeds counted each time, number {counts}."
+        f"median of {tested['n_true'].median():.0f} measured cells. {pooled} the conditions{shown.where}{counted} number {counts}."
     )
 
 

@@ -54,11 +54,12 @@ def _sentence(study: Study, scores: pd.DataFrame, where: str, model: str, metric
 def verdict(row: pd.Series, better: str) -> str:
     """Words for a paired difference, `difference` with `low` and `high`; `better` is the metric's direction.
 
-    Below ten conditions there is no interval, and the words say only on which side the mean lies.
+    Below ten conditions there is no interval, and the words say only which mean is better.
     """
     gain = -row["difference"] if better == "down" else row["difference"]
     if pd.isna(row["low"]):
-        return "lies above" if gain > 0 else "lies below" if gain < 0 else "equals"
+        side = "better than" if gain > 0 else "worse than" if gain < 0 else "equal to"
+        return f"is on average {side}"
     if row["low"] <= 0 <= row["high"]:
         return "cannot be told from"
     return "beats" if gain > 0 else "loses to"

@@ -11,12 +11,14 @@ from perturbook.pages import ablations, parameters, trained
 from perturbook.pages.design import Design
 from perturbook.pages.predict import predict
 from perturbook.pages.study import Asked, asked_of, design_of
-from perturbook.pages.table import Page
+from perturbook.pages.table import ROOT, Page
 from perturbook.pages.table import page as page_of
 
 
 def train(page_id: str, names: Sequence[str] = (), given: Mapping[str, Any] | None = None) -> Iterator[str]:
     """Train the stored models of a page, or those named, and store what they predict; yields a line per model.
+
+    A run that was stopped and is called again goes on behind the last fold that it finished.
 
     Args:
         page_id: page.
@@ -51,8 +53,11 @@ def _designs(page: Page, given: Mapping[str, Any] | None) -> list[Design]:
 
 
 def _train(design: Design, name: str, asked: Asked) -> str:
+    from perturbook.models.scdca.recalled import kept_in  # torch loads where a model is trained
+
     started = time.monotonic()
-    made = predict([name], asked.cells, asked.folds, asked.truth)
+    with kept_in(ROOT / "runs" / "trained"):  # a run that was stopped goes on behind the last fold
+        made = predict([name], asked.cells, asked.folds, asked.truth)
     if absent := [one.reason for one in made if one.mean is None]:
         return f"{design.page}: {name} is not applicable: {absent[0]}"
     seconds = round(time.monotonic() - started, 1)
