@@ -99,11 +99,17 @@ def error_chart(shown: Ablations) -> alt.LayerChart:
         **look,
         tooltip=["predictor:N", "condition:N", "seed:Q", *_three("x", "error")],
     )
-    ends = rows.groupby("setting", sort=False)["effect"].agg(["min", "max"]).reset_index()
-    ends = ends.melt("setting", ["min", "max"], value_name="x")
-    ends = ends.assign(option=ends["setting"] + f": {next(iter(AXES))}")[["option", "x"]]
-    line = alt.Chart(ends.assign(error=ends["x"])).transform_filter(here)
-    line = line.mark_line(strokeDash=[4, 3], color=ROLE["floor"]).encode(x="x:Q", y="error:Q")
+    # ends of an unseen line where the diagonal means nothing: a layer without a row has no extent, and Vega warns
+    ends = pd.DataFrame(
+        {"option": option, "x": x, "error": x if column == "effect" else error, "seen": column == "effect"}
+        for option, column in options.items()
+        for mine in [rows[rows["setting"] == option.split(": ")[0]]]
+        for x, error in zip(_ends(mine[column]), _ends(mine["error"]), strict=True)
+    )
+    line = alt.Chart(ends).transform_filter(here)
+    line = line.mark_line(strokeDash=[4, 3], color=ROLE["floor"]).encode(
+        x="x:Q", y="error:Q", opacity=alt.condition("datum.seen", alt.value(1), alt.value(0))
+    )
     return (
         alt.layer(line, points)
         .add_params(pick)
@@ -117,7 +123,14 @@ def error_chart(shown: Ablations) -> alt.LayerChart:
     )
 
 
+def _ends(values: pd.Series) -> tuple[float, float]:
+    return values.min(), values.max()
+
+
 def _menu(name: str, options: list[str], value: str, label: str) -> alt.Parameter:
+    """A menu; a fixed value where there is nothing to choose."""
+    if len(options) == 1:
+        return alt.param(name=name, value=value)
     return alt.param(name=name, value=value, bind=alt.binding_select(options=options, name=label))
 
 
