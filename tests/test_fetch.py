@@ -239,20 +239,20 @@ def test_a_build_does_not_download_a_full_size_file(folders, server, full_size_e
 
 
 def test_fetch_names_size_and_address_before_a_full_size_download(folders, server, full_size_entry, capsys):
-    from perturbook import cli
+    from perturbook import cli_data
 
     server.faults = [404]
     with pytest.raises(DataUnavailable):
-        cli.data_fetch([full_size_entry])
+        cli_data.data_fetch([full_size_entry])
     assert f"{len(BYTES):,} bytes, sha256:{SHA256}, from {server.url}" in capsys.readouterr().out
 
 
 def test_fetch_without_a_name_leaves_the_full_size_ones(full_size_entry, monkeypatch):
-    from perturbook import cli
+    from perturbook import cli_data
 
     fetched = []
     monkeypatch.setattr(data, "fetch", lambda name, asked: fetched.append(name) or ())
-    cli.data_fetch()
+    cli_data.data_fetch()
     full = {name for name, one in DATASETS.items() if one.full_size}
     assert full >= {full_size_entry, "norman2019", "sciplex3", "kang2018", "scgpt-human"}
     assert set(fetched) == set(DATASETS) - full

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 import perturbook.data as data
-from perturbook import cli
+from perturbook import cli_data
 from perturbook.data.dataset import DATASETS
 from perturbook.data.scgpt_human import DRIVE, NAME
 from perturbook.data.trust import pinned
@@ -63,7 +63,7 @@ def test_fetch_says_where_to_get_it_and_where_to_put_it(tmp_path, monkeypatch, c
     monkeypatch.setenv("PERTURBOOK_CACHE", str(tmp_path))
     monkeypatch.delenv("PERTURBOOK_MIRROR", raising=False)
     with pytest.raises(DataUnavailable) as why:
-        cli.data_fetch([NAME])
+        cli_data.data_fetch([NAME])
     said = capsys.readouterr().out
     for file in DATASETS[NAME].files:
         assert f"{NAME}: {file.name}, {file.size_text}, {file.listed or 'sha256:' + file.sha256}" in said
