@@ -60,6 +60,9 @@ def one(aim, scores):
         ("not above", -0.1, MET),
         ("not above", 0.0, MET),
         ("not above", 0.1, MISSED),
+        ("not below", -0.1, MISSED),
+        ("not below", 0.0, MET),
+        ("not below", 0.1, MET),
     ],
 )
 def test_a_verdict_follows_the_interval_of_the_paired_difference(wanted, shift, verdict):
@@ -143,14 +146,14 @@ def test_every_aim_names_predictors_that_its_page_makes_and_a_metric_that_is_sco
 
 
 def made(folder, goal):
-    """All six pages, scored by hand: everything met but the goal on seven types, and no permuted drugs anywhere."""
+    """All seven pages, scored by hand: everything met but the goal on seven types and the screen where controls tell nothing."""
     for name in dict.fromkeys(aim.page for aim in aims.AIMS):
         n = 7 if name == aims.KANG else N
         base = np.linspace(0.2, 0.4, n)
         good = {"rmse_mean": base - 0.1, aims.SHARED: base + 0.3, aims.SPLIT: base + 0.2}
         plain = {"rmse_mean": base, aims.SHARED: base, aims.SPLIT: base}
         values = {("scdca", ""): good, ("half_duplicate", ""): plain}
-        others = ("context_ridge", "morgan_ridge", "mean_train", "scdca_shuffled")
+        others = ("context_ridge", "morgan_ridge", "mean_train", "mean_per_drug", "scdca_shuffled")
         values |= {(other, ""): plain for other in others}
         drugs = None if name == aims.KANG else [f"drug-{i:02d}" for i in range(n)]
         place = write_bundle(folder / name, values, drugs=drugs)
@@ -176,10 +179,10 @@ def body(html):
 def test_the_page_counts_its_verdicts_and_names_what_is_missing(bundles):
     judged = aims.judge_all(bundles, 200, aims.AIMS)
     counts = judged["verdict"].value_counts().to_dict()
-    assert counts == {MET: 11, MISSED: 1, ABSENT: 3}
-    assert "Of 15 comparisons on 6 pages, 11 met, 1 missed and 3 not yet shown." in shown.answer(judged).data
+    assert counts == {MET: 12, MISSED: 2, ABSENT: 3}
+    assert "Of 17 comparisons on 7 pages, 12 met, 2 missed and 3 not yet shown." in shown.answer(judged).data
     rows = body(shown.aims_table(judged))
-    assert len(rows) == 15
+    assert len(rows) == 17
     permuted = [(row[1], row[2], row[4]) for row in rows if row[0].startswith("Permuted")]
     assert permuted == [(ABSENT, "–", f"without “{MODELS['scdca_permuted'].title}”")] * 3
     goal = next(row for row in rows if "0.85" in row[0])
@@ -225,14 +228,14 @@ def test_what_others_report_is_labelled_and_clipped_in_its_title():
 
 def test_the_table_of_sources_names_build_seed_and_commit(bundles):
     rows = body(shown.sources_table(bundles))
-    assert len(rows) == 6 and all(row[1:4] == ["this build", "0", "0123456789ab"] for row in rows)
+    assert len(rows) == 7 and all(row[1:4] == ["this build", "0", "0123456789ab"] for row in rows)
 
 
 def test_of_the_deposits_every_aim_gets_a_verdict():
     judged = aims.judge_all("", 50)
     assert set(judged["verdict"]) <= {MET, MISSED, ABSENT} and len(judged) >= len(aims.AIMS)
     kinds = [row[1] for row in body(shown.sources_table(""))]
-    assert kinds == ["the deposit"] * 6
+    assert kinds == ["the deposit"] * 7
 
 
 def test_a_missing_page_is_named(tmp_path, monkeypatch):
@@ -240,3 +243,27 @@ def test_a_missing_page_is_named(tmp_path, monkeypatch):
     monkeypatch.setattr(kept, "ROOT", tmp_path)
     with pytest.raises(InputError, match="lacks simulated-zero-shot"):
         aims.judge_all(str(tmp_path), 50)
+
+
+def test_what_limits_the_adapter_is_paired_with_it_on_a_line_never_treated(monkeypatch):
+    scores = scores_of(
+        {
+            ("context_ridge", "A"): BASE + 9,
+            ("context_ridge", "B"): BASE,
+            ("scdca", "AB"): BASE + 0.1 + SPREAD,
+            ("scdca_full", "AB"): BASE - 0.1,
+        }
+    )
+    monkeypatch.setattr(shown, "folder_of", lambda *_: None)
+    monkeypatch.setattr(shown, "read_scores", lambda _: (scores, {}))
+    rows = {row[0]: row[1:] for row in body(shown.limits_table("", 500))}
+    assert rows[MODELS["context_ridge"].title][0] == "0.300" and rows["No change"] == ["not yet shown"] * 2
+    assert rows[MODELS["scdca"].title] == ["0.400", ""]
+    assert rows[MODELS["scdca_full"].title][0] == "0.200"
+    assert (
+        rows[MODELS["scdca_full"].title][1].startswith("-0.200")
+        or "−0.200" in rows[MODELS["scdca_full"].title][1]
+    )
+    gone = scores[scores["method"] != "scdca"]
+    monkeypatch.setattr(shown, "read_scores", lambda _: (gone, {}))
+    assert {row[2] for row in body(shown.limits_table("", 500))} == {"not yet shown", ""}

@@ -1,16 +1,20 @@
 """PerturbedVAE asked about cells: codes, generated cells, the interaction contrast, and what it cannot say."""
 
+from collections import OrderedDict
+
 import numpy as np
 import pytest
 import torch
 
 from perturbook import data, splits
 from perturbook.errors import ConfigError, NotApplicable
-from perturbook.models import Query, Training
-from perturbook.models.perturbed_vae import PerturbedVAE
+from perturbook.models import MODELS, Query, Training
+from perturbook.models.perturbed_vae import PerturbedVAE, predictor
 from perturbook.models.perturbed_vae.codes import codes, genes_seen
+from perturbook.models.perturbed_vae.contrast import Contrast
 from perturbook.models.perturbed_vae.generate import Start, contrast, generate
 from perturbook.models.perturbed_vae.predictor import Predictor, cells_of
+from perturbook.models.training import History, recalled
 
 SHORT = {"epochs": 2, "switches": {"d_nu": 3, "d_iota": 4, "hidden": 16}}
 
@@ -160,3 +164,94 @@ def test_what_cannot_be_trained_says_why(training):
         training.cells.uns["value_kind"] = kept
     with pytest.raises(ConfigError, match="mode is 'median'"):
         Start.of(PerturbedVAE(8, 5), np.zeros((2, 8)), "median", 0)
+
+
+def test_what_samples_and_what_averages_is_trained_once(training, monkeypatch):
+    made = []
+    monkeypatch.setattr(predictor, "train_model", lambda *_, **given: made.append(given) or History())
+    monkeypatch.setattr(recalled, "_KNOWN", OrderedDict())
+    for name in ("perturbed_vae", "perturbed_vae_mean"):
+        MODELS[name](**SHORT).fit(training)
+    assert len(made) == 1 and made[0]["epochs"] == 2
+    MODELS["perturbed_vae_unaligned"](epochs=2).fit(training)
+    Predictor(**SHORT, pairing="nearest").fit(training)
+    Predictor(**{**SHORT, "epochs": 3}).fit(training)
+    few = training.cells[: training.cells.n_obs - 1].copy()
+    Predictor(**SHORT).fit(Training(few))
+    assert len(made) == 5
+
+
+@pytest.mark.parametrize("name", ["perturbed_vae_transport", "perturbed_vae_scale"])
+def test_calibrated_cells_have_the_means_of_the_model_and_the_spread_of_cells(name, training, query, fitted):
+    made = MODELS[name](**SHORT).fit(training).predict(query)
+    assert np.array_equal(made.mean, fitted.predict(query).mean)
+    for mean, cells in zip(made.mean, made.cells, strict=True):
+        assert cells.min() >= 0 and cells.mean(axis=0) == pytest.approx(np.maximum(mean, 0), abs=1e-6)
+    spread = (
+        training.cells[training.cells.obs["is_control"].to_numpy(bool)]
+        .layers["lognorm"]
+        .toarray()
+        .var(axis=0)
+    )
+    assert 0.3 < made.variance.mean() / spread.mean() < 2  # clipping takes some of it
+    assert made.variance.mean() > 5 * fitted.predict(query).variance.mean()
+
+
+def test_genes_that_raise_the_variance_alone_raise_it_together(training, query):
+    plain, other = (
+        MODELS[f"perturbed_vae_{name}"](**SHORT).fit(training).predict(query)
+        for name in ("transport", "scale")
+    )
+    assert not np.allclose(plain.variance, other.variance)
+    with pytest.raises(ConfigError, match="spread is 'jitter'. Allowed: transport, scale"):
+        MODELS["perturbed_vae"](spread="jitter", **SHORT).fit(training)
+
+
+def test_without_its_interaction_the_contrast_is_the_additive_floor(training, query):
+    floor = MODELS["additive_pairs"]().fit(training).predict(query).mean
+    made = Contrast(Predictor(**SHORT), kappa=0.0).fit(training).predict(query)
+    assert np.abs(made.mean - floor).max() < 1e-12
+    whole = Contrast(Predictor(**SHORT), kappa=1.0).fit(training)
+    assert whole.predict(query).mean == pytest.approx(floor + whole.interaction(query))
+
+
+def test_the_weight_of_the_interaction_is_least_squares_on_validation_doubles(training, query):
+    made = Contrast(Predictor(**SHORT)).fit(training)
+    assert 0 <= made.chosen <= 1.5
+    cells = training.cells
+    obs = cells.obs
+    names = obs.loc[sorted(training.valid), "perturbation"].astype(str)
+    shown = Training(cells[obs.index.isin(training.valid) | obs["is_control"].to_numpy(bool)].copy())
+    asked = shown.profiles.obs[~shown.profiles.obs["is_control"].to_numpy(bool)]
+    assert set(asked["perturbation"].astype(str)) == set(names)
+    again = Query(
+        cells[obs["is_control"].to_numpy(bool)].copy(), asked[["context", "perturbation", "dose_um"]]
+    )
+    truth = shown.profiles.mean[~shown.profiles.obs["is_control"].to_numpy(bool)]
+
+    def error(kappa):
+        floor = MODELS["additive_pairs"]().fit(training).predict(again).mean
+        return ((floor + kappa * made.interaction(again) - truth) ** 2).sum()
+
+    assert error(made.chosen) <= min(error(made.chosen + 0.01), error(max(0, made.chosen - 0.01)))
+
+
+def test_without_validation_doubles_the_interaction_counts_whole(training):
+    assert Contrast(Predictor(**SHORT)).fit(Training(training.cells)).chosen == 1.0
+
+
+def test_learned_noise_begins_at_the_variance_of_the_cells_and_leaves_out_what_latents_explain(
+    training, query
+):
+    fitted = Predictor(
+        **{**SHORT, "epochs": 10, "switches": {**SHORT["switches"], "likelihood": "gaussian_gene"}}
+    ).fit(training)
+    total = training.cells.layers["lognorm"].toarray().var(axis=0)
+    noise = fitted.model.likelihood.log_variance.detach().exp().numpy()
+    assert 0.5 < (noise / np.maximum(total, 1e-4)).mean() < 1.1
+    own = (
+        training.cells[training.cells.obs["perturbation"].astype(str) != "control"]
+        .layers["lognorm"]
+        .toarray()
+    )
+    assert 0.7 < fitted.predict(query).variance.mean() / own.var(axis=0).mean() < 1.3

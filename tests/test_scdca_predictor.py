@@ -15,7 +15,8 @@ from perturbook.errors import ConfigError, InputError, LeakError, NotApplicable
 from perturbook.models import Query, Training
 from perturbook.models.backbones import BACKBONES
 from perturbook.models.molecules import ENCODERS
-from perturbook.models.scdca import Config, ScDCA, load, predictor, recalled, save
+from perturbook.models.scdca import Config, ScDCA, load, predictor, save
+from perturbook.models.training import recalled
 
 QUICK = {"backbone": "random", "encoder": "morgan", "epochs": 2, "learning_rate": 3e-3, "genes_per_step": 24}
 
@@ -85,7 +86,7 @@ def test_a_finished_training_is_taken_from_the_disk_and_one_by_other_code_is_not
     assert np.array_equal(second.predict(asked[1]).mean, fitted.predict(asked[1]).mean)
     (file,) = (tmp_path / "kept").iterdir()
     assert set(load_file(file)) == set(first.model.trained())  # no number of the backbone
-    monkeypatch.setattr(recalled, "_code", lambda: "other code")
+    monkeypatch.setattr(recalled, "_code", lambda file: "other code")
     again()
     assert len(made) == 2
     with recalled.kept_in(tmp_path / "kept"):

@@ -1,5 +1,7 @@
 """A sweep compares supports on the same conditions, and says so when a predictor does not use them."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -68,6 +70,28 @@ def test_the_sentence_names_both_ends_and_the_chart_describes_itself(study):
     spec = sweep_chart(study, 100).to_dict()
     assert spec["width"] == "container" and "support" in spec["description"]
     assert "k = 4" in present.curve_table(study, 100).data
+
+
+def as_model(study, name, **changes):
+    """The study with one predictor called a model."""
+    made = [replace(p, role="model", **changes) if p.name == name else p for p in study.bundle.predictions]
+    return replace(study, bundle=replace(study.bundle, predictions=made))
+
+
+def test_a_model_is_never_the_best_simple_predictor_and_is_paired_with_it_at_every_k(study):
+    usual = present.curves(study, 100)
+    best = usual[(usual["metric"] == present.MAIN) & (usual["k"] == 4)].nlargest(1, "mean").iloc[0]
+    said = present.answer(as_model(study, best["method"]), 100).data
+    simple, model = said.split("**")[1:]
+    assert best["predictor"] not in simple and f"“{best['predictor']}”" in model
+    assert model.count("the best simple predictor with") == 2  # nothing else is defined without a support
+
+
+def test_a_model_without_a_prediction_is_named_with_the_reason(study):
+    gone = as_model(study, "mean_per_context", mean=None, mean_split=None, reason="none is stored")
+    scores = study.scores[study.scores["method"] != "mean_per_context"]
+    said = present.answer(replace(gone, scores=scores), 100).data
+    assert said.endswith("“Mean of the same context” is not shown: none is stored.")
 
 
 def test_the_sweep_is_read_from_what_is_stored(study):

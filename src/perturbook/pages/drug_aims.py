@@ -13,7 +13,7 @@ from perturbook.pages.kept import folder_of
 from perturbook.pages.standings import read_scores, title
 
 COMBINATION, DRUG = "simulated-unseen-combination", "simulated-unseen-drug"
-FEW, ZERO = "simulated-few-shot", "simulated-zero-shot"
+FEW, ZERO, SHUFFLED = "simulated-few-shot", "simulated-zero-shot", "simulated-zero-shot-shuffled"
 KANG, L1000 = "kang-zero-shot", "l1000-unseen-drug"
 ADAPTER, RMSE = "scdca", "rmse_mean"
 SHARED, SPLIT = "pearson_delta_ctrl_shared", "pearson_delta_ctrl"
@@ -26,6 +26,7 @@ WANTED = {
     "below": ("wholly below 0", lambda low, high: high < 0),
     "above": ("wholly above 0", lambda low, high: low > 0),
     "not above": ("reaches 0 or below", lambda low, high: low <= 0),
+    "not below": ("reaches 0 or above", lambda low, high: high >= 0),
 }
 """What an aim wants of the interval of a difference: words for a reader, and the rule. Where there are too few conditions
 for an interval the mean stands for both of its ends."""
@@ -62,6 +63,13 @@ AIMS: tuple[Aim, ...] = (
     *(
         Aim("permuted drugs lose what drugs gave", page, f"{ADAPTER}_permuted", ADAPTER, RMSE, "above", 0)
         for page in (COMBINATION, FEW, ZERO)
+    ),
+    Aim(
+        "gains over the drug's mean in a line never treated", ZERO, ADAPTER, "mean_per_drug", RMSE, "below", 0
+    ),
+    Aim(
+        "gains nothing where untreated cells tell nothing",
+        *(SHUFFLED, ADAPTER, "mean_per_drug", RMSE, "not below", 0),
     ),
     Aim(f"reaches a correlation of {GOAL}", KANG, ADAPTER, GOAL, SHARED, "above"),
     Aim("beats the mean of training", KANG, ADAPTER, "mean_train", SHARED, "above"),
@@ -111,7 +119,7 @@ def judge(aim: Aim, scores: pd.DataFrame, resamples: int) -> list[dict]:
     METRICS[aim.metric]
     named = [one for one in (aim.first, aim.second) if isinstance(one, str)]
     absent = [one for one in named if not stored(scores, one)]
-    rows, dose = _at(scores[scores["metric"] == aim.metric], aim.dose)
+    rows, dose = at_dose(scores[scores["metric"] == aim.metric], aim.dose)
     made = {"aim": aim, "dose_um": dose, "absent": [title(one) for one in absent]}
     if absent:
         return [{**made, **NOTHING, "verdict": ABSENT}]
@@ -147,8 +155,8 @@ def stored(scores: pd.DataFrame, method: str) -> bool:
     return bool(scores.loc[scores["method"] == method, "value"].notna().any())
 
 
-def _at(scores: pd.DataFrame, place: int | None) -> tuple[pd.DataFrame, float]:
-    """Rows at one dose, and that dose in micromolar; all rows and NaN without a place."""
+def at_dose(scores: pd.DataFrame, place: int | None) -> tuple[pd.DataFrame, float]:
+    """Rows at one dose, counted from the highest, and that dose in micromolar; all rows and NaN without a place."""
     if place is None:
         return scores, np.nan
     doses = np.sort(scores["dose_um"].dropna().unique())[::-1]

@@ -141,6 +141,8 @@ def step(page: Page, given: dict[str, Any], base: Path, siblings: list[Path]) ->
     inputs += [
         path for name in values.get("stored", ()) for path in _deposited(f"{page.id}*", f"{name}[.-]*")
     ]
+    kept = sorted((ROOT / "results").glob(f"{page.id}.*"))  # of a study that is no bundle
+    inputs += [path.relative_to(ROOT).as_posix() for path in kept]
     facts = json.dumps(
         {"given": given, "text": page.text, "title": page.title, "data": states}, sort_keys=True
     )

@@ -7,14 +7,11 @@ from perturbook.evaluation import METRICS
 from perturbook.evaluation.comparisons import comparisons
 from perturbook.evaluation.manifest import read_manifest
 from perturbook.evaluation.score import FEW
-from perturbook.models import MODELS
 from perturbook.pages.html_table import table
 from perturbook.pages.present import MAIN, best, headline, interval, label, number
 from perturbook.pages.study import Study
 
 MEASURES = (MAIN, "rmse_mean")
-ARMS_OF = "scdca"
-"""The model that the other arms of a page are compared with."""
 
 
 def answer(study: Study, resamples: int = 10_000) -> Markdown:
@@ -100,14 +97,16 @@ def origin(study: Study) -> HTML:
 
 
 def arms(study: Study, resamples: int = 10_000) -> HTML:
-    """Paired difference of every other arm to the adapter; nothing where a page has no other arm."""
+    """Paired difference of every other arm to the first model, whose name begins theirs; nothing without another arm."""
+    models = {p.name: p.title for p in study.bundle.predictions if p.role == "model"}
     made = {p.name for p in study.bundle.predictions if p.mean is not None}
-    others = [name for name in made if name in MODELS and name.startswith(f"{ARMS_OF}_")]
-    if ARMS_OF not in made or not others:
+    first = next(iter(models), "")
+    others = [name for name in models if name in made and name.startswith(f"{first}_")]
+    if first not in made or not others:
         return HTML("")
     scores, where = headline(study)
-    keep = scores["method"].isin([ARMS_OF, *others]) & scores["metric"].isin(MEASURES)
-    rows = comparisons(scores[keep], list(MEASURES), ARMS_OF, n=resamples)
+    keep = scores["method"].isin([first, *others]) & scores["metric"].isin(MEASURES)
+    rows = comparisons(scores[keep], list(MEASURES), first, n=resamples)
     filled: dict[tuple, dict] = {}
     for _, row in rows[rows["n_defined"] > 0].iterrows():
         mine = filled.setdefault(
@@ -117,4 +116,4 @@ def arms(study: Study, resamples: int = 10_000) -> HTML:
     names = ["Arm", *(METRICS[metric].title for metric in MEASURES)]
     rows = [{name: row.get(name, "undefined") for name in names} for row in filled.values()]
     few = " (too few conditions for an interval)" if len(study.bundle.truth.obs) < FEW else ""
-    return HTML(table(rows, f"Each arm minus the adapter{where}, paired over conditions{few}"))
+    return HTML(table(rows, f"Each arm minus “{models[first]}”{where}, paired over conditions{few}"))

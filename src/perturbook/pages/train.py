@@ -7,7 +7,7 @@ from typing import Any
 from perturbook import data
 from perturbook.errors import ConfigError
 from perturbook.models import MODELS, Training
-from perturbook.pages import ablations, parameters, trained
+from perturbook.pages import ablations, identifiability, parameters, trained
 from perturbook.pages.design import Design
 from perturbook.pages.predict import predict
 from perturbook.pages.study import Asked, asked_of, design_of
@@ -17,6 +17,8 @@ from perturbook.pages.table import page as page_of
 
 def train(page_id: str, names: Sequence[str] = (), given: Mapping[str, Any] | None = None) -> Iterator[str]:
     """Train the stored models of a page, or those named, and store what they predict; yields a line per model.
+
+    Of the identifiability study, whose arms are no predictors, it trains all arms, or those named, on all worlds.
 
     A run that was stopped and is called again goes on behind the last fold that it finished.
 
@@ -30,7 +32,14 @@ def train(page_id: str, names: Sequence[str] = (), given: Mapping[str, Any] | No
         ConfigError: there is no such page or parameter, or a name is not among the stored models.
         DataUnavailable: the data cannot be had.
     """
-    for design in _designs(page_of(page_id), given):
+    if (page := page_of(page_id)).notebook == "identifiability":
+        if given:
+            raise ConfigError(
+                f"{page_id} is trained on worlds 0 to {identifiability.WORLDS - 1}; it takes no parameter."
+            )
+        yield from identifiability.make(range(identifiability.WORLDS), names)
+        return
+    for design in _designs(page, given):
         if other := sorted(set(names) - set(design.stored)):
             known = ", ".join(design.stored) or "none"
             raise ConfigError(f"{design.page} does not store {', '.join(other)}. Stored models: {known}.")
@@ -53,7 +62,7 @@ def _designs(page: Page, given: Mapping[str, Any] | None) -> list[Design]:
 
 
 def _train(design: Design, name: str, asked: Asked) -> str:
-    from perturbook.models.scdca.recalled import kept_in  # torch loads where a model is trained
+    from perturbook.models.training.recalled import kept_in  # torch loads where a model is trained
 
     started = time.monotonic()
     with kept_in(ROOT / "runs" / "trained"):  # a run that was stopped goes on behind the last fold

@@ -1,5 +1,6 @@
 """Batches of PerturbedVAE: cells with their codes and one control partner each, as a function of seed and epoch alone."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple
@@ -56,6 +57,14 @@ class Cells:
             raise ConfigError("pairing='counterfactual' needs twins, which only a simulation has.")
         if bare := sorted(set(self.group.tolist()) - set(self.controls)):
             raise ConfigError(f"context number {bare[0]} has no control cell to be paired with.")
+
+    def arrays(self) -> Iterator[np.ndarray]:
+        """Every number that training reads, one array after the other."""
+        for part in (self.x, self.codes, self.environment, self.group, self.twins, self.counts, self.library):
+            if sp.issparse(part):
+                yield from (part.data, part.indices, part.indptr)
+            elif part is not None:
+                yield part
 
     @cached_property
     def controls(self) -> dict[int, np.ndarray]:

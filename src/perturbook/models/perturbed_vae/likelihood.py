@@ -10,6 +10,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 SCALE = 1e4  # lognorm is log1p of counts per 10,000
+LEAST_VARIANCE = 1e-4
+"""Least first variance of a gene. Source: our choice."""
 
 
 class Counts(NamedTuple):
@@ -43,6 +45,11 @@ class GaussianGene(GaussianFixed):
     def __init__(self, n_genes: int):
         super().__init__()
         self.log_variance = nn.Parameter(torch.zeros(n_genes))
+
+    def start(self, variance: Tensor) -> None:
+        """Begin at the variance of the training cells `(genes,)`, from which the noise can only be a part (our choice)."""
+        with torch.no_grad():
+            self.log_variance.copy_(variance.clamp(min=LEAST_VARIANCE).log())
 
     def forward(self, decoded: Tensor, x: Tensor, counts: Counts | None) -> Tensor:
         """Twice the negative log density without its constant, so that a variance of 1 gives the squared error."""

@@ -1,10 +1,12 @@
 """`Predictor`: PerturbedVAE behind the protocol of this book. Fit on cells, then predict conditions from control cells."""
 
+import json
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
+import torch
 
 from perturbook.data.schema import CONTROL, expression
 from perturbook.errors import NotApplicable
@@ -14,11 +16,14 @@ from perturbook.models.perturbed_vae.generate import Start, generate
 from perturbook.models.perturbed_vae.model import PerturbedVAE
 from perturbook.models.perturbed_vae.training import train as train_model
 from perturbook.models.protocol import Prediction, Query, Training
+from perturbook.models.training.recalled import digest, once
 
 FEW_GENES = 1000
 """Genes below which the sizes of the paper, made for 5,000, are cut down."""
 SMALL = {"d_nu": 6, "d_iota": 14, "hidden": 64}
 """Sizes then. Source: `perturbedvae.md` section 17."""
+FIXED = ("epochs", "batch_size", "learning_rate", "final_share", "seed")
+"""Fields of `Predictor` that `train` takes."""
 
 
 @dataclass
@@ -44,16 +49,17 @@ class Predictor:
         self.genes = genes
         sizes = SMALL if cells.x.shape[1] < FEW_GENES else {}
         self.model = PerturbedVAE(cells.x.shape[1], len(genes), self.seed, **{**sizes, **self.switches})
-        self.history = train_model(
-            self.model,
-            cells,
-            epochs=self.epochs,
-            batch_size=self.batch_size,
-            learning_rate=self.learning_rate,
-            final_share=self.final_share,
-            seed=self.seed,
-        )
+        if hasattr(self.model.likelihood, "start"):
+            self.model.likelihood.start(torch.from_numpy(_variance(cells.x)))
+        fixed = {name: getattr(self, name) for name in FIXED}
+        key = digest(self._facts(genes), cells.arrays())
+        self.history = once(self.model, key, lambda: train_model(self.model, cells, **fixed), __file__)
         return self
+
+    def _facts(self, genes: list[str]) -> str:
+        """Everything but numbers that decides what training gives."""
+        fixed = {name: getattr(self, name) for name in (*FIXED, "pairing")}
+        return json.dumps(["perturbed_vae", fixed, self.model.config.as_dict(), genes])
 
     def predict(self, query: Query) -> Prediction:
         """A cell per control cell of the context, for each condition; NaN where a gene was never perturbed in training."""
@@ -66,6 +72,12 @@ class Predictor:
             blank = (len(start.zi), self.model.n_genes)
             made.append(np.full(blank, np.nan, np.float32) if unknown else generate(self.model, start, code))
         return Prediction.from_cells(made)
+
+
+def _variance(x: sp.csr_matrix) -> np.ndarray:
+    """Variance over cells of every gene, `(genes,)` float32, without making the matrix dense."""
+    mean = x.mean(axis=0).A1
+    return (x.multiply(x).mean(axis=0).A1 - mean**2).astype(np.float32)
 
 
 def cells_of(train: Training, pairing: str, counted: bool) -> tuple[Cells, list[str]]:

@@ -23,10 +23,10 @@ from perturbook.models.scdca.adapted import Adapted
 from perturbook.models.scdca.batches import Bootstrapped, Reader
 from perturbook.models.scdca.config import Config
 from perturbook.models.scdca.profiles import MOST_GENES, Controls, Examples, examples, panel
-from perturbook.models.scdca.recalled import digest, once
 from perturbook.models.scgpt.model import ScGPT
 from perturbook.models.shifted_controls import moved_controls
 from perturbook.models.training import History, Settings, fit
+from perturbook.models.training.recalled import digest, once
 
 ROWS = 16
 """Conditions that go through the model together at prediction."""
@@ -95,7 +95,7 @@ class ScDCA:
         self.model = Adapted(model, self.config, self.encoding.width, self.seed)
         controls = Controls.of(train.cells, positions).of_contexts(training, valid)
         key = digest(self._facts(training, valid), self._arrays(training, valid, controls))
-        self.history = once(self.model, key, lambda: self._train(training, valid, controls))
+        self.history = once(self.model, key, lambda: self._train(training, valid, controls), __file__)
         return self
 
     def _facts(self, *examples: Examples) -> str:

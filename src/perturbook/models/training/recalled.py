@@ -1,8 +1,8 @@
 """Equal trainings are made once.
 
 Training is deterministic, so that equal examples, controls and settings give equal weights. Zero-shot modes A and B differ
-in control cells that the adapter never trains on, and an arm that permutes drugs at test time is trained like the paper's
-form: neither is trained twice in a process. Inside `kept_in(folder)` a finished training also stays on disk, so that a run
+in control cells that the adapter never trains on, an arm that permutes drugs at test time is trained like the paper's form,
+and a model that samples like one that averages: none is trained twice in a process. Inside `kept_in(folder)` a finished training also stays on disk, so that a run
 of many folds that was stopped goes on behind the last one.
 """
 
@@ -18,9 +18,9 @@ import numpy as np
 import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
+from torch import nn
 
-from perturbook.models.scdca.adapted import Adapted
-from perturbook.models.training import History
+from perturbook.models.training.history import History
 from perturbook.source import source_hash
 
 MOST = 32
@@ -40,9 +40,9 @@ def kept_in(folder: Path) -> Iterator[None]:
 
 
 @cache
-def _code() -> str:
+def _code(file: str) -> str:
     """Checksum of the code that trains: weights that other code made are never taken for equal."""
-    return source_hash(Path(__file__).with_name("predictor.py"))
+    return source_hash(Path(file))
 
 
 def digest(facts: str, arrays: Iterable[np.ndarray]) -> str:
@@ -55,9 +55,16 @@ def digest(facts: str, arrays: Iterable[np.ndarray]) -> str:
     return total.hexdigest()
 
 
-def once(model: Adapted, key: str, train: Callable[[], History]) -> History:
-    """Train `model` in place, or give it the weights of the equal training that `key` names."""
-    path = _FOLDERS[-1] / f"{digest(key + _code(), [])}.safetensors" if _FOLDERS else None
+def once(model: nn.Module, key: str, train: Callable[[], History], file: str) -> History:
+    """Train `model` in place, or give it the weights of the equal training that `key` names.
+
+    Args:
+        model: untrained.
+        key: `digest` of everything that training depends on, the kind of model included.
+        train: trains `model` in place.
+        file: source file that trains; what other code, or another import of it, has kept on disk is not equal.
+    """
+    path = _FOLDERS[-1] / f"{digest(key + _code(file), [])}.safetensors" if _FOLDERS else None
     if key not in _KNOWN and path and path.is_file():
         with safe_open(path, framework="pt") as file:
             kept = {name: file.get_tensor(name) for name in file.keys()}
@@ -68,7 +75,8 @@ def once(model: Adapted, key: str, train: Callable[[], History]) -> History:
         model.train(False)
         return history
     history = train()
-    _KNOWN[key] = ({name: one.clone() for name, one in model.trained().items()}, history)
+    trained = {name: one for name, one in model.named_parameters() if one.requires_grad}
+    _KNOWN[key] = ({name: one.detach().cpu().clone() for name, one in trained.items()}, history)
     if path:
         path.parent.mkdir(parents=True, exist_ok=True)
         making = path.with_suffix(".making")

@@ -1,0 +1,75 @@
+"""`Contrast`: the additive prediction plus what PerturbedVAE says two genes do beyond their sum.
+
+    yhat_ab = mu0 + delta_a + delta_b + kappa R(u_ab)
+
+Main effects are measured better by cell means than by any model; only the deviation from their sum is worth predicting.
+`kappa = 0` is the additive floor. Source: `perturbedvae.md` section 16.1 (a).
+"""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from perturbook.models.additive_pairs import AdditivePairs
+from perturbook.models.perturbed_vae.codes import codes
+from perturbook.models.perturbed_vae.generate import contrast
+from perturbook.models.perturbed_vae.predictor import Predictor, starts_of
+from perturbook.models.protocol import Prediction, Query, Training
+from perturbook.models.shifted_controls import moved_controls
+
+MOST = 1.5
+"""Largest kappa."""
+
+
+@dataclass
+class Contrast:
+    """PerturbedVAE whose interaction is added to the sum of the measured effects."""
+
+    inner: Predictor = field(default_factory=Predictor)
+    kappa: float | None = None
+    """Weight of the interaction; None chooses it on validation doubles, or takes 1 where there are none."""
+
+    def fit(self, train: Training) -> "Contrast":
+        """Train without the validation cells, choose kappa on their doubles, and keep the effects of all singles."""
+        valid = train.cells.obs_names.isin(train.valid)
+        known = Training(train.cells[~valid].copy()) if valid.any() else train
+        self.inner.fit(known)
+        self.sum = AdditivePairs().fit(train)
+        self.chosen = self._choose(train, valid) if self.kappa is None else self.kappa
+        return self
+
+    def _choose(self, train: Training, valid: np.ndarray) -> float:
+        """Least squares over the validation doubles, within [0, `MOST`]; 1 where there are none."""
+        cells = train.cells
+        if not valid.any():
+            return 1.0
+        shown = Training(cells[valid | cells.obs["is_control"].to_numpy(bool)].copy())
+        obs = shown.profiles.obs
+        asked = obs.loc[~obs["is_control"], ["context", "perturbation", "dose_um"]]
+        asked = asked[asked["perturbation"].astype(str).str.contains("+", regex=False)]
+        if asked.empty:
+            return 1.0
+        query = Query(cells[cells.obs["is_control"].to_numpy(bool)].copy(), asked)
+        sums, beyond = self.sum.predict(query).mean, self.interaction(query)
+        rows = np.isfinite(sums).all(axis=1) & np.isfinite(beyond).all(axis=1)
+        left = (shown.profiles.mean[obs.index.get_indexer(asked.index)] - sums)[rows]
+        size = (beyond[rows] ** 2).sum()
+        return float(np.clip((left * beyond[rows]).sum() / size, 0, MOST)) if size > 0 else 0.0
+
+    def interaction(self, query: Query) -> np.ndarray:
+        """R of every condition, `(conditions, genes)`; NaN where a gene was never perturbed in training."""
+        names = query.conditions["perturbation"].astype(str).to_numpy()
+        model, genes = self.inner.model, self.inner.genes
+        starts = starts_of(model, query, self.inner.mode, self.inner.seed)
+        made = np.full(query.mu0.shape, np.nan)
+        asked = codes(names, genes)
+        for row, (code, (context,)) in enumerate(zip(asked, query.group("context"), strict=True)):
+            if np.isfinite(code).all():
+                made[row] = contrast(model, starts[str(context)], np.diag(code)[code > 0])
+        return made
+
+    def predict(self, query: Query) -> Prediction:
+        """Means, and control cells moved to them; NaN where the sum or the model is not defined."""
+        mean = self.sum.predict(query).mean + self.chosen * self.interaction(query)
+        cells = moved_controls(query, mean - query.mu0)
+        return Prediction(mean, cells, Prediction.from_cells(cells).variance)
