@@ -62,8 +62,10 @@ def deposit_table(stored: pd.DataFrame) -> HTML:
         row = {"Arm": arm}
         for key, title in TITLES.items():
             values = mine.sort_values("seed")[key]
-            every = ", ".join(number(value, 2) for value in values)
-            row[title] = join(number(values.mean(), 3), Markup("<small>"), every, Markup("</small>"))
+            every = [number(value, 2) for value in values]
+            lines = [", ".join(every[at : at + 3]) for at in range(0, len(every), 3)]
+            small = [part for line in lines for part in (Markup("<small>"), line, Markup("</small>"))]
+            row[title] = join(number(values.mean(), 3), *small)
         filled.append(row)
     for arm, scores in PAPER.items():
         words = {TITLES[key]: f"{mean:.2f} ± {sd:g}" for key, (mean, sd) in scores.items()}
