@@ -10,7 +10,7 @@ from hand_made import cells, grid
 
 from perturbook import data, splits
 from perturbook.errors import ConfigError, InputError, LeakError, NotApplicable, ShapeError
-from perturbook.models import MODELS, Prediction, Query, Training, scdca_arms
+from perturbook.models import MODELS, Prediction, Query, Training, perturbed_vae_arms, scdca_arms
 from perturbook.models.knn import NearestDrugs
 from perturbook.models.mean_effects import at_dose
 from perturbook.models.morgan_ridge import PENALTIES, choose_penalty
@@ -654,6 +654,8 @@ ANSWERS = {
     "mean_per_batch": set(),
     **dict.fromkeys(("matching_mean", "additive_pairs", "additive_zero_fill", "additive_mean_fill"), set()),
     **dict.fromkeys(("stronger_single", "additive_ridge", "knn_genes", "pca_ridge"), set()),
+    **dict.fromkeys(("additive_clipped", "additive_shrunken", "anchored_residual"), set()),
+    **dict.fromkeys(perturbed_vae_arms.ARMS, set()),
 }
 
 

@@ -57,6 +57,9 @@ def _blocks(
     zero: bool = False,
 ) -> alt.LayerChart:
     table = _tidy(board, values)
+    table = (
+        table if zero else table.drop(columns="floor")
+    )  # the table of the page names it; a page must stay light
     shown, blocks = (list(dict.fromkeys(table[column])) for column in ("name", "block"))
     roles = [role for role in ROLE_SHAPE if role in set(table["role"])]
     first = METRICS[metric].title if METRICS[metric].title in shown else shown[0]
@@ -82,7 +85,7 @@ def _blocks(
             x=alt.X("value:Q", title=title, scale=alt.Scale(zero=False)),
             color=color,
             shape=shape,
-            tooltip=_tips(),
+            tooltip=_tips(zero),
         ),
         headings.mark_text(align="left", baseline="middle", fontSize=12, limit=alt.expr("width")).encode(
             x=alt.value(2), text="block:N", tooltip=alt.Tooltip("block:N", title="page")
@@ -107,18 +110,18 @@ def _tidy(board: pd.DataFrame, values: tuple[str, str, str]) -> pd.DataFrame:
     table = table.sort_values("metric", key=lambda keys: keys.map(order), kind="stable")
     table["name"] = table["metric"].map({key: METRICS[key].title for key in table["metric"].unique()})
     table["block"] = table["title"] + " (" + table["cells"] + ")"
-    # ten digits, as in every file: a specification must not differ in the last bit of a sum
-    table[["value", "from", "to"]] = table[["value", "from", "to"]].astype(float).round(10)
+    # six digits: a specification must not differ in the last bit of a sum, nor weigh what no eye can see
+    table[["value", "from", "to"]] = table[["value", "from", "to"]].astype(float).round(6)
     return table[
         ["block", "predictor", "role", "name", "value", "from", "to", "n_defined", "n_total", "floor"]
     ]
 
 
-def _tips() -> list[alt.Tooltip]:
+def _tips(floor: bool) -> list[alt.Tooltip]:
     words = {"predictor": "predictor", "role": "role", "block": "page"}
     numbers = {"value": "value", "from": "95 % from", "to": "95 % to"}
     counts = {"n_defined": "conditions defined", "n_total": "conditions"}
     tips = [alt.Tooltip(f"{field}:N", title=title) for field, title in words.items()]
     tips += [alt.Tooltip(f"{field}:Q", title=title, format=".3f") for field, title in numbers.items()]
     tips += [alt.Tooltip(f"{field}:Q", title=title) for field, title in counts.items()]
-    return [*tips, alt.Tooltip("floor:N", title="best floor")]
+    return [*tips, alt.Tooltip("floor:N", title="best floor")] if floor else tips
