@@ -13,7 +13,7 @@ smoke: .venv/.installed
 	@$(BIN)/perturbook build --tier smoke --cores $(CORES)
 
 test: book smoke
-	$(BIN)/python -m pytest --nbval --nbval-current-env
+	$(BIN)/python -m pytest -n $(CORES) --dist loadfile --nbval --nbval-current-env
 
 serve: book
 	@echo "http://127.0.0.1:8000 (Ctrl-C ends it)"

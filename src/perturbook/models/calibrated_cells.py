@@ -9,6 +9,10 @@ Source: `perturbedvae.md` section 16.2.
 from collections.abc import Sequence
 
 import numpy as np
+import scipy.sparse as sp
+
+from perturbook.data.schema import expression
+from perturbook.models.protocol import Query
 
 FACTOR = (0.25, 4.0)
 """Least and most that one perturbation may change a gene's variance."""
@@ -16,6 +20,14 @@ PRIOR_CELLS = 20
 """Cells' worth of "no change" in every variance ratio. Source: our choice; the specification asks for shrinking."""
 ROUNDS = 60
 """Halvings of the bisection: beyond double precision."""
+
+
+def control_cells(query: Query) -> dict[str, np.ndarray]:
+    """Control cells `(cells, genes)` of each context, in the order of their names."""
+    contexts = query.controls.obs["context"].astype(str).to_numpy()
+    order = np.argsort(query.controls.obs_names.to_numpy(str))
+    values = sp.csr_matrix(expression(query.controls))
+    return {one: values[order[contexts[order] == one]].toarray() for one in np.unique(contexts)}
 
 
 def transport(controls: np.ndarray, mean: np.ndarray) -> np.ndarray:

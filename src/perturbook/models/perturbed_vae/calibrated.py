@@ -11,7 +11,7 @@ import scipy.sparse as sp
 from perturbook.data.gene_labels import genes_of
 from perturbook.data.schema import expression
 from perturbook.errors import ConfigError
-from perturbook.models.calibrated_cells import above_zero, scaled, variance_factor
+from perturbook.models.calibrated_cells import above_zero, control_cells, scaled, variance_factor
 from perturbook.models.perturbed_vae.predictor import Predictor
 from perturbook.models.protocol import Prediction, Query, Training
 
@@ -39,11 +39,7 @@ class Calibrated:
     def predict(self, query: Query) -> Prediction:
         """The inner means, and one cell per control cell of the context, none below 0; NaN where the mean is not defined."""
         mean = self.inner.predict(query).mean
-        contexts = query.controls.obs["context"].astype(str).to_numpy()
-        order = np.argsort(query.controls.obs_names.to_numpy(str))
-        values = sp.csr_matrix(expression(query.controls))
-        pools = {one: values[order[contexts[order] == one]].toarray() for one in np.unique(contexts)}
-        made = []
+        pools, made = control_cells(query), []
         for row, (context, name) in zip(mean, query.group("context", "perturbation"), strict=True):
             factor = np.ones(len(row))
             for gene in genes_of(str(name)):

@@ -11,11 +11,11 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from perturbook.models.additive_pairs import AdditivePairs
+from perturbook.models.calibrated_cells import control_cells, transport
 from perturbook.models.perturbed_vae.codes import codes
 from perturbook.models.perturbed_vae.generate import contrast
 from perturbook.models.perturbed_vae.predictor import Predictor, starts_of
 from perturbook.models.protocol import Prediction, Query, Training
-from perturbook.models.shifted_controls import moved_controls
 
 MOST = 1.5
 """Largest kappa."""
@@ -71,5 +71,9 @@ class Contrast:
     def predict(self, query: Query) -> Prediction:
         """Means, and control cells moved to them; NaN where the sum or the model is not defined."""
         mean = self.sum.predict(query).mean + self.chosen * self.interaction(query)
-        cells = moved_controls(query, mean - query.mu0)
+        pools = control_cells(query)
+        cells = [
+            transport(pools[str(context)], row)
+            for row, (context,) in zip(mean, query.group("context"), strict=True)
+        ]
         return Prediction(mean, cells, Prediction.from_cells(cells).variance)
