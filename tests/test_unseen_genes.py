@@ -37,7 +37,8 @@ def parts(board, setting, on_diagonal):
 
 
 def test_every_setting_of_genes_in_the_registry_is_drawn_in_one_world(made):
-    assert set(made) == {name for name, rule in SETTINGS.items() if rule.of_genes}
+    of_genes = {name for name, rule in SETTINGS.items() if rule.of_genes}
+    assert set(made) == of_genes - {"norman_protocol"}  # it needs singles of more cells than a world has
     assert all(set(split.conditions["context"]) == {WORLD} for split in made.values())
 
 

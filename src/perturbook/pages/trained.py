@@ -29,7 +29,9 @@ from perturbook.pages.table import ROOT, pages
 BESIDE = ("page", "models", "stored")
 """Parameters that decide no prediction."""
 PROBE = {"epochs": 1, "least_steps": 5, "warmup_steps": 0}
-"""Training of `probe`."""
+"""Training of `probe`, of a model that does not say by `quick` what makes it short."""
+PAIRS = ("simulated-pairs", "additive_split")
+"""Data set and setting of the probe of a model of genes."""
 SLACK = 0.02
 """Largest difference of a probe, as a share of the largest change it predicts: machines round differently, methods differ by more."""
 
@@ -155,20 +157,24 @@ def check(path: Path) -> None:
 
 @cache
 def probe(name: str) -> list[float]:
-    """A few predicted changes of a model after `PROBE` on a tiny simulated screen, rounded."""
-    cells, split = _tiny()
+    """A few predicted changes of a model after a short training on a tiny simulated screen, rounded.
+
+    The screen is of gene pairs where the model says `quick`, which only models of genes do, else of drugs.
+    """
+    quick = getattr(MODELS[name], "quick", None)
+    cells, split = _tiny("simulated-drugs", "unseen_combination") if quick is None else _tiny(*PAIRS)
     train, query = (cells[names].copy() for names in (split.visible, split.query))
-    made = MODELS[name](**PROBE).fit(Training(train, frozenset(split.valid)))
+    made = MODELS[name](**(PROBE if quick is None else quick)).fit(Training(train, frozenset(split.valid)))
     asked_ = Query(query, split.conditions)
     change = made.predict(asked_).mean - asked_.mu0
     return [round(float(value), 6) for value in change[:4, :: max(1, change.shape[1] // 8)].ravel()]
 
 
 @cache
-def _tiny():
-    cells = data.load("simulated-drugs", size="small", expectation=False)
+def _tiny(name: str, setting: str):
+    cells = data.load(name, size="small", expectation=False)
     cells.uns.pop("truth", None)
-    return cells, splits.split(cells, "unseen_combination", 0)
+    return cells, splits.split(cells, setting, 0)
 
 
 def _files(folder: Path, name: str) -> list[Path]:
