@@ -1,11 +1,10 @@
 """Anchored decoding: it starts at the sum, learns what pairs do beyond it, and says nothing where a single is missing."""
 
 import numpy as np
-import pandas as pd
 import pytest
 import torch
+from small_world import small_world
 
-from perturbook import data, splits
 from perturbook.data.gene_labels import genes_of
 from perturbook.errors import NotApplicable
 from perturbook.models import MODELS, Query, Training
@@ -18,13 +17,7 @@ SHORT = {"epochs": 2, "switches": {"d_nu": 3, "d_iota": 4, "hidden": 16}}
 
 @pytest.fixture(scope="module")
 def pairs():
-    cells = data.load("simulated-pairs", size="small", worlds=1)
-    truth = cells.uns.pop("truth")
-    split = splits.split(cells, "additive_split", 0, context="world-1")
-    true = pd.DataFrame(truth["expected_lognorm"], index=truth["conditions"]).loc[split.conditions.index]
-    classes = truth["doubles"]["interaction_class"].loc[split.conditions.index].to_numpy()
-    training = Training(cells[split.visible].copy(), frozenset(split.valid))
-    return training, Query(cells[split.query].copy(), split.conditions), true.to_numpy(), classes
+    return small_world()
 
 
 @pytest.fixture(scope="module")

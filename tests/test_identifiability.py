@@ -1,9 +1,12 @@
 """The identifiability study: twins find the latents, strangers do not, and the page reads what was stored."""
 
+import json
+
 import numpy as np
 import pandas as pd
 import pytest
 
+from perturbook import data
 from perturbook.errors import ConfigError, InputError
 from perturbook.pages import identifiability as study
 from perturbook.pages import identifiability_tables as shown
@@ -120,12 +123,14 @@ def test_a_deposit_that_cannot_be_read_says_why(tmp_path, monkeypatch):
     table_of(none=(0.5,))[COLUMNS[:-1]].to_csv(to, index=False)
     with pytest.raises(InputError, match="has columns align, pairing, seed, mcc_nu, r2_nu; expected"):
         study.stored(to)
+    record = {"data": {"simulated-latent": data.checksum("simulated-latent")}}
+    to.with_suffix(".json").write_text(json.dumps(record))
     table_of(none=(0.5,))[COLUMNS].assign(align="magnet").to_csv(to, index=False)
     with pytest.raises(InputError, match="does not know: magnet with random pairs"):
         study.stored(to)
     table_of(none=(0.5,))[COLUMNS].to_csv(to, index=False)
     to.with_suffix(".json").write_text('{"data": {"simulated-latent": "0"}}')
-    with pytest.raises(InputError, match="made from other worlds"):
+    with pytest.raises(InputError, match="made from other data than simulated-latent now holds"):
         study.stored(to)
 
 

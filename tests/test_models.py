@@ -654,7 +654,11 @@ ANSWERS = {
     "mean_per_batch": set(),
     **dict.fromkeys(("matching_mean", "additive_pairs", "additive_zero_fill", "additive_mean_fill"), set()),
     **dict.fromkeys(("stronger_single", "additive_ridge", "knn_genes", "pca_ridge"), set()),
-    **dict.fromkeys(("additive_clipped", "additive_shrunken", "anchored_residual"), set()),
+    **dict.fromkeys(
+        ("additive_clipped", "additive_shrunken", "anchored_residual", "anchored_latents"), set()
+    ),
+    **dict.fromkeys(("elastic_net", "random_forest", "knn_codes", "pca_additive", "boosted_anchors"), set()),
+    **dict.fromkeys(("discrepancy_vae", "sams_vae"), set()),
     **dict.fromkeys(perturbed_vae_arms.ARMS, set()),
 }
 

@@ -215,6 +215,18 @@ def test_without_its_interaction_the_contrast_is_the_additive_floor(training, qu
     assert whole.predict(query).mean == pytest.approx(floor + whole.interaction(query))
 
 
+@pytest.mark.parametrize("name", ["perturbed_vae_contrast", "perturbed_vae_shrunken"])
+def test_the_sum_is_told_from_the_controls_that_are_shown_though_fewer_were_fitted(name, training, query):
+    control = np.flatnonzero(training.cells.obs["is_control"].to_numpy(bool))
+    kept = np.delete(np.arange(training.cells.n_obs), control[::2])
+    fewer = Training(training.cells[kept].copy(), training.valid)
+    shown = Query(training.cells[control].copy(), query.conditions)
+    floor = MODELS["additive_pairs"]().fit(training).predict(shown).mean
+    made = MODELS[name](**SHORT).fit(fewer)
+    made.inner.chosen = 0.0  # of the interaction, or of the model's singles
+    assert np.abs(made.predict(shown).mean - floor).max() < 1e-9
+
+
 def test_the_weight_of_the_interaction_is_least_squares_on_validation_doubles(training, query):
     made = Contrast(Predictor(**SHORT)).fit(training)
     assert 0 <= made.chosen <= 1.5

@@ -23,7 +23,15 @@ def test_every_notebook_has_one_reference_and_no_other_is_kept():
     notebooks = {path.stem for path in (ROOT / "notebooks").glob("*.ipynb")}
     of_smoke = {page_of(page).notebook for page in PAGES}
     # they read pages, or stored predictions, that are in no smoke build; tests of their own cover them
-    assert notebooks - of_smoke == {"plates", "one_drug", "drug_aims", "ablations", "sampling"}
+    assert notebooks - of_smoke == {
+        "plates",
+        "one_drug",
+        "drug_aims",
+        "ablations",
+        "sampling",
+        "additive",
+        "latents",
+    }
     assert {path.stem for path in FOLDER.glob("*.ipynb")} == set(PAGES)
 
 

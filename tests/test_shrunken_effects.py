@@ -1,11 +1,10 @@
 """Shrunken effects: noise goes to zero, what stands out of it stays, and the floor of gene pairs gets nearer to the truth."""
 
 import numpy as np
-import pandas as pd
 import pytest
+from small_world import small_world
 
-from perturbook import data, splits
-from perturbook.models import MODELS, Query, Training
+from perturbook.models import MODELS
 from perturbook.models.shrunken_effects import sampling_variance, shrink
 
 
@@ -41,13 +40,7 @@ def test_without_noise_nothing_is_shrunken_and_signs_are_kept():
 
 @pytest.fixture(scope="module")
 def pairs():
-    cells = data.load("simulated-pairs", size="small", worlds=1)
-    truth = cells.uns.pop("truth")
-    split = splits.split(cells, "additive_split", 0, context="world-1")
-    true = pd.DataFrame(truth["expected_lognorm"], index=truth["conditions"]).loc[split.conditions.index]
-    training = Training(cells[split.visible].copy(), frozenset(split.valid))
-    classes = truth["doubles"]["interaction_class"].loc[split.conditions.index].to_numpy()
-    return training, Query(cells[split.query].copy(), split.conditions), true.to_numpy(), classes
+    return small_world()
 
 
 def test_the_sampling_variance_is_that_of_a_difference_of_two_means(pairs):

@@ -210,3 +210,9 @@ def test_a_costly_model_is_trained_once_and_never_sees_the_reference_controls(mo
     study.run(asked, tmp_path / "bundle")
     assert len(seen) == 1 and split.reference.size
     assert not seen[0] & set(split.reference)
+
+
+@pytest.mark.parametrize("name", ["anchored_residual", "anchored_latents", "perturbed_vae"])
+def test_a_model_of_genes_is_probed_on_a_screen_of_pairs(name):
+    found = trained.probe(name)
+    assert len(found) >= 8 and np.isfinite(found).all() and np.abs(found).max() > 0

@@ -6,7 +6,6 @@ on the page; all worlds are read from `results/identifiability.csv`, which `pert
 Source: `perturbedvae.md` section 8.
 """
 
-import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -20,9 +19,10 @@ from perturbook import data
 from perturbook.data.simulated_latent import NAME
 from perturbook.errors import ConfigError, InputError
 from perturbook.evaluation.latents import affine_r2, mean_correlation
-from perturbook.evaluation.manifest import manifest, read_manifest, write_manifest
+from perturbook.pages import trained_table
 from perturbook.pages.table import ROOT
 
+PAGE = "identifiability"
 DEPOSIT = ROOT / "results" / "identifiability.csv"
 SCORES = ("mcc_nu", "r2_nu", "r2_iota")
 COLUMNS = ["align", "pairing", "seed", *SCORES]
@@ -152,6 +152,7 @@ def make(seeds: Sequence[int], arms: Sequence[str] = (), to: Path = DEPOSIT) -> 
     if unknown := sorted(set(arms) - set(ARMS)):
         raise ConfigError(f"Unknown arm {unknown[0]!r}. Known: {', '.join(ARMS)}.")
     kept = pd.read_csv(to) if to.is_file() else pd.DataFrame(columns=COLUMNS)
+    settings = {name: {k: v for k, v in vars(arm).items() if k != "title"} for name, arm in ARMS.items()}
     for name in arms or ARMS:
         arm, rows = ARMS[name], []
         for seed in seeds:
@@ -162,15 +163,12 @@ def make(seeds: Sequence[int], arms: Sequence[str] = (), to: Path = DEPOSIT) -> 
         same = (kept["align"] == arm.align) & (kept["pairing"] == arm.pairing) & kept["seed"].isin(seeds)
         made = pd.DataFrame(rows)[COLUMNS]
         kept = made if kept[~same].empty else pd.concat([kept[~same], made], ignore_index=True)
-        kept.round(6).to_csv(to, index=False)
-        write_manifest(_about(sorted(kept["seed"].unique().tolist())), to.with_suffix(".json"))
-
-
-def _about(seeds: list[int]) -> dict:
-    settings = {name: {k: v for k, v in vars(arm).items() if k != "title"} for name, arm in ARMS.items()}
-    parameters = {"seeds": seeds, "arms": settings, "training": TRAINING}
-    about = manifest(ROOT, page="identifiability", parameters=parameters, data={NAME: data.checksum(NAME)})
-    return json.loads(json.dumps(about))
+        parameters = {
+            "seeds": sorted(kept["seed"].unique().tolist()),
+            "arms": settings,
+            "training": TRAINING,
+        }
+        trained_table.write(kept, to, PAGE, NAME, parameters)
 
 
 def stored(path: Path = DEPOSIT) -> pd.DataFrame:
@@ -179,19 +177,11 @@ def stored(path: Path = DEPOSIT) -> pd.DataFrame:
     Raises:
         InputError: the file is missing, holds other columns or an unknown arm, or was made from another simulator.
     """
-    if not path.is_file():
-        raise InputError(f"{path} is missing; make it with `perturbook train identifiability`.")
-    rows = pd.read_csv(path)
-    if list(rows.columns) != COLUMNS:
-        raise InputError(f"{path} has columns {', '.join(rows.columns)}; expected {', '.join(COLUMNS)}.")
+    rows = trained_table.read(path, COLUMNS, PAGE, NAME)
     titles = {arm.key: arm.title for arm in ARMS.values()}
     keys = list(zip(rows["align"], rows["pairing"], strict=True))
     if unknown := sorted(set(keys) - set(titles)):
         raise InputError(
             f"{path} holds an arm that this book does not know: {' with '.join(unknown[0])} pairs."
-        )
-    if read_manifest(path.with_suffix(".json"))["data"] != {NAME: data.checksum(NAME)}:
-        raise InputError(
-            f"{path} was made from other worlds; make it again with `perturbook train identifiability`."
         )
     return rows.assign(arm=[titles[key] for key in keys])

@@ -120,6 +120,36 @@ def reached(stored: pd.DataFrame) -> HTML:
     return HTML(table(rows, f"Pairs of twins, mean over {len(mine)} simulated worlds, against the aim"))
 
 
+def beyond_chance(rows: pd.DataFrame) -> HTML:
+    """The twins arm's MCC in every world beside that of an exact block mixed at random; `rows` of `chance_table`."""
+    filled = [
+        {
+            "Simulated world": row["world"],
+            "Found": number(row["found"], 2),
+            "Exact block, mixed at random": f"{number(row['middle'], 2)} [{number(row['low'], 2)}, {number(row['high'], 2)}]",
+            "Beyond chance": "yes" if row["found"] > row["high"] else "no",
+        }
+        for row in rows.to_dict("records")
+    ]
+    return HTML(
+        table(filled, "MCC of pairs of twins, and of random mixtures: middle, and where 95 of 100 lie")
+    )
+
+
+def said_of_chance(rows: pd.DataFrame) -> Markdown:
+    """Whether the MCC shows that latents were found one by one."""
+    beyond, worlds = int((rows["found"] > rows["high"]).sum()), len(rows)
+    verdict = (
+        "This MCC is no evidence that single latents were found: only the block was"
+        if beyond <= worlds / 2
+        else "Here single latents were found, and not only their block"
+    )
+    return Markdown(
+        f"**In {beyond} of {worlds} worlds the MCC found lies above 97.5 % of random mixtures of the exact block, whose own middle "
+        f"is {number(rows['middle'].mean(), 2)}. {verdict}.**"
+    )
+
+
 def singular_values(models: dict, world: World) -> pd.DataFrame:
     """Singular values of the matrix of assumption (ii): of the true world, and of each fitted model.
 

@@ -62,6 +62,10 @@ def verdict(row: pd.Series, better: str) -> str:
     return "beats" if gain > 0 else "loses to"
 
 
+SHARE = "Trained, at whole-human size"
+"""Column of adapters."""
+
+
 def study_title(study: Study, model: str) -> str:
     """Title of a model in quotation marks."""
     return "“" + next(p.title for p in study.bundle.predictions if p.name == model) + "”"
@@ -79,8 +83,8 @@ def origin(study: Study) -> HTML:
         rows.append(
             {
                 "Model": one.title,
-                "Perturbation enters as": made["encoder"]["name"],
-                "Trained, at whole-human size": f"{made['trainable_share']:.2%}",
+                "Perturbation enters as": made["encoder"]["name"] if "encoder" in made else "codes of genes",
+                **({SHARE: f"{made['trainable_share']:.2%}"} if "trainable_share" in made else {}),
                 "Minutes of one core": number(record["seconds"] / 60, 0),
             }
         )
@@ -90,10 +94,11 @@ def origin(study: Study) -> HTML:
     said = (
         f"<p>These models train longer than a page may take. Their predictions, for {folds} "
         f"{'fold' if folds == 1 else 'folds'}, were made once by <code>perturbook train {study.bundle.truth.facts['page']}</code> and "
-        "are read from the deposit; every score is computed here, and floors are fitted here. They run on the small backbone "
-        "in the box; the share says what the same form trains of the released one.</p>"
+        "are read from the deposit; every score is computed here, and floors are fitted here."
     )
-    return HTML(table(rows, "Stored predictions of this page") + said)
+    if any(SHARE in row for row in rows):
+        said += " They run on the small backbone in the box; the share says what the same form trains of the released one."
+    return HTML(table(rows, "Stored predictions of this page") + said + "</p>")
 
 
 def arms(study: Study, resamples: int = 10_000) -> HTML:

@@ -1,13 +1,13 @@
 """`perturbook train`: train the models whose predictions a page reads, fold by fold, and store what they predict."""
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from perturbook import data
 from perturbook.errors import ConfigError
 from perturbook.models import MODELS, Training
-from perturbook.pages import ablations, identifiability, parameters, trained
+from perturbook.pages import ablations, parameters, trained
 from perturbook.pages.design import Design
 from perturbook.pages.predict import predict
 from perturbook.pages.study import Asked, asked_of, design_of
@@ -15,10 +15,42 @@ from perturbook.pages.table import ROOT, Page
 from perturbook.pages.table import page as page_of
 
 
+def _identifiability(names: Sequence[str]) -> Iterator[str]:
+    from perturbook.pages import identifiability, identifiability_sweeps
+
+    arms = [name for name in names if name != "sweeps"]
+    if arms or not names:
+        yield from identifiability.make(range(identifiability.WORLDS), arms)
+    if "sweeps" in names:
+        yield from identifiability_sweeps.make()
+
+
+def _latents(names: Sequence[str]) -> Iterator[str]:
+    from perturbook.pages import latents_deposit
+
+    yield from latents_deposit.make(names)
+
+
+def _additive(names: Sequence[str]) -> Iterator[str]:
+    from perturbook.pages import fresh_pairs
+
+    if names:
+        raise ConfigError(f"additive trains one study as a whole and knows no {names[0]!r}.")
+    yield from fresh_pairs.make()
+
+
+STUDIES: dict[str, Callable[[Sequence[str]], Iterator[str]]] = {
+    "additive": _additive,
+    "identifiability": _identifiability,
+    "latents": _latents,
+}
+"""Notebook -> what trains its study, all of it or the named parts; such a study trains no predictors of a page."""
+
+
 def train(page_id: str, names: Sequence[str] = (), given: Mapping[str, Any] | None = None) -> Iterator[str]:
     """Train the stored models of a page, or those named, and store what they predict; yields a line per model.
 
-    Of the identifiability study, whose arms are no predictors, it trains all arms, or those named, on all worlds.
+    Of a study of `STUDIES`, whose models are no predictors of a page, it trains all parts, or those named.
 
     A run that was stopped and is called again goes on behind the last fold that it finished.
 
@@ -32,12 +64,10 @@ def train(page_id: str, names: Sequence[str] = (), given: Mapping[str, Any] | No
         ConfigError: there is no such page or parameter, or a name is not among the stored models.
         DataUnavailable: the data cannot be had.
     """
-    if (page := page_of(page_id)).notebook == "identifiability":
+    if study := STUDIES.get((page := page_of(page_id)).notebook):
         if given:
-            raise ConfigError(
-                f"{page_id} is trained on worlds 0 to {identifiability.WORLDS - 1}; it takes no parameter."
-            )
-        yield from identifiability.make(range(identifiability.WORLDS), names)
+            raise ConfigError(f"{page_id} trains a study whose settings are fixed; it takes no parameter.")
+        yield from _kept(study(names))
         return
     for design in _designs(page, given):
         if other := sorted(set(names) - set(design.stored)):
@@ -61,8 +91,16 @@ def _designs(page: Page, given: Mapping[str, Any] | None) -> list[Design]:
     return [design_of(page, given)]
 
 
-def _train(design: Design, name: str, asked: Asked) -> str:
+def _kept(lines: Iterator[str]) -> Iterator[str]:
+    """The lines of a study; a run that was stopped goes on behind the last training, where the study trains predictors."""
     from perturbook.models.training.recalled import kept_in  # torch loads where a model is trained
+
+    with kept_in(ROOT / "runs" / "trained"):
+        yield from lines
+
+
+def _train(design: Design, name: str, asked: Asked) -> str:
+    from perturbook.models.training.recalled import kept_in
 
     started = time.monotonic()
     with kept_in(ROOT / "runs" / "trained"):  # a run that was stopped goes on behind the last fold

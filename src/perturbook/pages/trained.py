@@ -28,10 +28,13 @@ from perturbook.pages.table import ROOT, pages
 
 BESIDE = ("page", "models", "stored")
 """Parameters that decide no prediction."""
+OF_CELLS = ("variance", "n_cells", "coordinates", "significant")
+"""What a prediction says of generated cells. It is not stored, because a deposit has to stay small."""
 PROBE = {"epochs": 1, "least_steps": 5, "warmup_steps": 0}
 """Training of `probe`, of a model that does not say by `quick` what makes it short."""
-PAIRS = ("simulated-pairs", "additive_split")
-"""Data set and setting of the probe of a model of genes."""
+DRUGS = ("simulated-drugs", "unseen_combination", None)
+PAIRS = ("simulated-pairs", "additive_split", "world-1")
+"""Data set, setting and context of a probe."""
 SLACK = 0.02
 """Largest difference of a probe, as a share of the largest change it predicts: machines round differently, methods differ by more."""
 
@@ -44,7 +47,7 @@ def place(design: Design) -> Path:
 
 
 def store(design: Design, name: str, made: list[Predicted], truth: Truth, **facts: Any) -> None:
-    """Write predictions of one model and their record; what lay there of this model before is gone.
+    """Write predicted means of one model and their record; what lay there of this model before is gone.
 
     Args:
         design: what was asked.
@@ -55,6 +58,7 @@ def store(design: Design, name: str, made: list[Predicted], truth: Truth, **fact
     """
     folder = place(design)
     folder.mkdir(parents=True, exist_ok=True)
+    made = [replace(one, **dict.fromkeys(OF_CELLS)) for one in made]
     for old in _files(folder, name):
         old.unlink()
     for one in made:
@@ -162,7 +166,7 @@ def probe(name: str) -> list[float]:
     The screen is of gene pairs where the model says `quick`, which only models of genes do, else of drugs.
     """
     quick = getattr(MODELS[name], "quick", None)
-    cells, split = _tiny("simulated-drugs", "unseen_combination") if quick is None else _tiny(*PAIRS)
+    cells, split = _tiny(*(DRUGS if quick is None else PAIRS))
     train, query = (cells[names].copy() for names in (split.visible, split.query))
     made = MODELS[name](**(PROBE if quick is None else quick)).fit(Training(train, frozenset(split.valid)))
     asked_ = Query(query, split.conditions)
@@ -171,10 +175,10 @@ def probe(name: str) -> list[float]:
 
 
 @cache
-def _tiny(name: str, setting: str):
+def _tiny(name: str, setting: str, context: str | None):
     cells = data.load(name, size="small", expectation=False)
     cells.uns.pop("truth", None)
-    return cells, splits.split(cells, setting, 0)
+    return cells, splits.split(cells, setting, 0, **({"context": context} if context else {}))
 
 
 def _files(folder: Path, name: str) -> list[Path]:

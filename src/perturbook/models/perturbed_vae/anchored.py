@@ -9,28 +9,22 @@ latents, so that the theorem does not cover it.
 Source: `perturbedvae.md` section 16.1 (b) and (c); decoding gene by gene from the anchors of `anchors.py` is our choice.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
-import pandas as pd
 import torch
 from torch import Tensor, nn
 
-from perturbook.data.gene_labels import genes_of
 from perturbook.data.schema import CONTROL
-from perturbook.errors import NotApplicable
-from perturbook.models.perturbed_vae.anchors import anchors
-from perturbook.models.perturbed_vae.codes import codes
+from perturbook.models.perturbed_vae.anchors import LEVELS, WHOLE
+from perturbook.models.perturbed_vae.beyond_additive import BeyondAdditive
 from perturbook.models.perturbed_vae.generate import Start
 from perturbook.models.perturbed_vae.predictor import Predictor
-from perturbook.models.protocol import Prediction, Query, Training
-from perturbook.models.shrunken_effects import AdditiveShrunken
+from perturbook.models.protocol import Training
 from perturbook.models.training import Settings, Shuffled, fit
 
-FEWEST = 8
-"""Fewest training doubles of two seen singles. Source: our choice."""
-MOST = 1.5
-"""Largest kappa. Source: `perturbedvae.md` section 16.1."""
 HIDDEN, SEEDS = 64, 3
 """Width of the two hidden layers, and networks whose mean is taken. Source: our choice."""
 SETTINGS = {"epochs": 60, "learning_rate": 3e-3, "weight_decay": 1e-2}
@@ -60,53 +54,32 @@ class Residual(nn.Module):
 
 
 @dataclass
-class Anchored:
-    """Additive prediction from shrunken effects, and a learned residual of doubles."""
+class Anchored(BeyondAdditive):
+    """The residual is the mean of a few networks, which can read responsive latents besides the anchors."""
 
     inner: Predictor | None = None
     """PerturbedVAE whose responsive latents the residual reads besides the anchors; None reads anchors alone."""
     seed: int = 0
+    epochs: int = SETTINGS["epochs"]
 
     def fit(self, train: Training) -> "Anchored":
-        """Learn the residual from training doubles; raises NotApplicable with fewer than `FEWEST` of two seen singles.
-
-        Kappa is least squares on the validation doubles for a residual that was learned without them, and 1 where there
-        are none; the residual itself is then learned again from all.
-        """
-        self.sum, self.controls = AdditiveShrunken().fit(train), train.controls
+        """Train the inner model where there is one, then the residual; see `BeyondAdditive.fit`."""
         if self.inner is not None:
             self.inner.fit(train)
-        known = train.effects[[self._known(*label[:2]) for label in train.effects.index]]
-        if len(known) < FEWEST:
-            raise NotApplicable(
-                f"training holds {len(known)} doubles of two seen singles; {FEWEST} are needed"
-            )
-        held = _held(train, known.index)
-        self.kappa = 1.0
-        if held.any() and (~held).sum() >= FEWEST:
-            self._learn(known[~held])
-            left, made = self._beyond(known[held]), self._residuals(known[held].index)
-            size = float((made**2).sum())
-            self.kappa = float(np.clip((left * made).sum() / size, 0, MOST)) if size > 0 else 0.0
-        self._learn(known)
-        return self
+        return super().fit(train)
 
-    def _known(self, context: str, name: str) -> bool:
-        genes = genes_of(name)
-        return len(genes) == 2 and set(genes) <= set(self.sum.singles.get(context, {}))
-
-    def _beyond(self, known: pd.DataFrame) -> np.ndarray:
-        """Measured effects minus the sum of the shrunken ones, `(doubles, genes)`."""
-        parts = [
-            sum(self.sum.singles[context][gene] for gene in genes_of(name))
-            for context, name, _ in known.index
-        ]
-        return known.to_numpy() - np.array(parts)
+    def describe(self, train: Training) -> dict[str, Any]:
+        """What `fit` would train, JSON-ready: inputs, sizes, settings, and the inner model where there is one."""
+        return {
+            "inputs": [*LEVELS, *WHOLE],
+            "networks": {"hidden": [HIDDEN, HIDDEN], "number": SEEDS},
+            "training": {**SETTINGS, "epochs": self.epochs, "batch_size": ROWS, "seed": self.seed},
+            "inner": self.inner and self.inner.describe(train),
+        }
 
     def _features(self, context: str, name: str) -> np.ndarray:
-        """Features of every gene of a double, `(genes, features)`."""
-        first, second = (self.sum.singles[context][gene] for gene in genes_of(name))
-        made = anchors(first, second, self.controls.loc[context].to_numpy())
+        """Anchors `(genes, 9)`, behind them the latents of the double where there is an inner model."""
+        made = super()._features(context, name)
         if self.inner is None:
             return made
         return np.hstack([made, np.tile(self._latents(context, name), (len(made), 1))])
@@ -116,50 +89,31 @@ class Anchored:
         """Prior mean of the responsive latents for the mean control profile, minus that of control, `(d_nu,)`."""
         model = self.inner.model
         start = Start.of(model, self.controls.loc[[context]].to_numpy(), "mean", self.seed)
-        both = codes([name, CONTROL], self.inner.genes)
+        both = self.inner.codes([name, CONTROL])
         zn = model.mechanisms(torch.from_numpy(both)).respond(
             torch.zeros(2, model.config.d_nu), start.zi.expand(2, -1)
         )
         return (zn[0] - zn[1]).numpy()
 
-    def _learn(self, known: pd.DataFrame) -> None:
-        """Fit the networks to some doubles."""
-        x = np.concatenate([self._features(*label[:2]) for label in known.index])
-        y = self._beyond(known).ravel()
+    def _regress(self, x: np.ndarray, y: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
+        """Fit the networks."""
         centre, scale = x.mean(axis=0), np.maximum(x.std(axis=0), 1e-9)
         features, target = torch.from_numpy(x).float(), torch.from_numpy(y).float()
         unit = max(float(np.sqrt(np.mean(y**2))), 1e-9)
         batches = Shuffled(len(x), ROWS, lambda rows: (features[rows], target[rows]))
-        self.networks = []
+        fixed = {**SETTINGS, "epochs": self.epochs, "log_every": -(-len(x) // ROWS)}
+        networks = []
         for seed in range(self.seed, self.seed + SEEDS):
             network = Residual(centre, scale, unit, seed)
-            steps = -(-len(x) // ROWS)
-            fit(network, _loss, batches, Settings(**SETTINGS, seed=seed, log_every=steps))
-            self.networks.append(network)
+            fit(network, _loss, batches, Settings(**fixed, seed=seed))
+            networks.append(network)
 
-    @torch.no_grad()
-    def _residuals(self, labels: pd.Index) -> np.ndarray:
-        """Learned residuals `(doubles, genes)`: the mean over networks."""
-        made = []
-        for context, name, *_ in labels:
-            features = torch.from_numpy(self._features(context, name)).float()
-            made.append(torch.stack([one(features) for one in self.networks]).mean(dim=0).double().numpy())
-        return np.array(made)
+        @torch.no_grad()
+        def mean(features: np.ndarray) -> np.ndarray:
+            read = torch.from_numpy(features).float()
+            return torch.stack([one(read) for one in networks]).mean(dim=0).double().numpy()
 
-    def predict(self, query: Query) -> Prediction:
-        """Means `(conditions, genes)`; the sum alone for singles, NaN where training lacks a single."""
-        mean = self.sum.predict(query).mean
-        for row, (context, name) in enumerate(query.group("context", "perturbation")):
-            if self._known(str(context), str(name)):
-                mean[row] += self.kappa * self._residuals([(str(context), str(name))])[0]
-        return Prediction(mean)
-
-
-def _held(train: Training, labels: pd.Index) -> np.ndarray:
-    """True for conditions whose cells are validation cells, `(conditions,)`."""
-    obs = train.cells.obs.loc[sorted(train.valid), ["context", "perturbation"]].astype(str)
-    valid = set(map(tuple, obs.drop_duplicates().to_numpy()))
-    return np.array([tuple(label[:2]) in valid for label in labels])
+        return mean
 
 
 def _loss(network: Residual, batch: tuple[Tensor, Tensor], step: int) -> Tensor:

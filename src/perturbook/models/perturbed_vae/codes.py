@@ -1,9 +1,10 @@
-"""Codes of perturbations: which genes are perturbed, and nothing else. One-hot for a gene, two-hot for a pair, zeros for control.
+"""Codes of perturbations: a vector per perturbed gene, their sum for a pair, zeros for control.
 
-Source: `perturbedvae.md` section 1; that control is all zeros is our choice.
+By default a code names genes and nothing else: one-hot for a gene, two-hot for a pair. Source: `perturbedvae.md` section 1;
+that control is all zeros is our choice.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 
@@ -20,12 +21,13 @@ def codes(perturbations: Sequence[str], genes: Sequence[str]) -> np.ndarray:
 
     A column of such a gene was never trained, so that nothing can be said of it.
     """
-    column = {gene: i for i, gene in enumerate(genes)}
-    made = np.zeros((len(perturbations), len(genes)), np.float32)
+    return sums(perturbations, dict(zip(genes, np.eye(len(genes)), strict=True)).get, len(genes))
+
+
+def sums(perturbations: Sequence[str], vector: Callable[[str], np.ndarray | None], width: int) -> np.ndarray:
+    """Sum of the vectors of the genes of each perturbation `(perturbations, width)`, float32; NaN where a gene has none."""
+    made = np.zeros((len(perturbations), width), np.float32)
     for row, name in zip(made, perturbations, strict=True):
-        own = genes_of(str(name))
-        if set(own) <= set(column):
-            row[[column[gene] for gene in own]] = 1
-        else:
-            row[:] = np.nan
+        parts = [vector(gene) for gene in sorted(set(genes_of(str(name))))]
+        row[:] = np.nan if any(part is None for part in parts) else np.sum(parts, axis=0)
     return made

@@ -10,11 +10,11 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from perturbook.models.additive_pairs import AdditivePairs
+from perturbook.data.gene_labels import genes_of
 from perturbook.models.calibrated_cells import control_cells, transport
-from perturbook.models.perturbed_vae.codes import codes
 from perturbook.models.perturbed_vae.generate import contrast
 from perturbook.models.perturbed_vae.predictor import Predictor, starts_of
+from perturbook.models.perturbed_vae.singles import single_means, summed
 from perturbook.models.protocol import Prediction, Query, Training
 
 MOST = 1.5
@@ -30,11 +30,11 @@ class Contrast:
     """Weight of the interaction; None chooses it on validation doubles, or takes 1 where there are none."""
 
     def fit(self, train: Training) -> "Contrast":
-        """Train without the validation cells, choose kappa on their doubles, and keep the effects of all singles."""
+        """Train without the validation cells, choose kappa on their doubles, and keep the means of all singles."""
         valid = train.cells.obs_names.isin(train.valid)
         known = Training(train.cells[~valid].copy()) if valid.any() else train
         self.inner.fit(known)
-        self.sum = AdditivePairs().fit(train)
+        self.singles = single_means(train)
         self.chosen = self._choose(train, valid) if self.kappa is None else self.kappa
         return self
 
@@ -50,7 +50,7 @@ class Contrast:
         if asked.empty:
             return 1.0
         query = Query(cells[cells.obs["is_control"].to_numpy(bool)].copy(), asked)
-        sums, beyond = self.sum.predict(query).mean, self.interaction(query)
+        sums, beyond = summed(query, self.singles), self.interaction(query)
         rows = np.isfinite(sums).all(axis=1) & np.isfinite(beyond).all(axis=1)
         left = (shown.profiles.mean[obs.index.get_indexer(asked.index)] - sums)[rows]
         size = (beyond[rows] ** 2).sum()
@@ -58,19 +58,18 @@ class Contrast:
 
     def interaction(self, query: Query) -> np.ndarray:
         """R of every condition, `(conditions, genes)`; NaN where a gene was never perturbed in training."""
-        names = query.conditions["perturbation"].astype(str).to_numpy()
-        model, genes = self.inner.model, self.inner.genes
+        names = query.conditions["perturbation"].astype(str)
+        model, made = self.inner.model, np.full(query.mu0.shape, np.nan)
         starts = starts_of(model, query, self.inner.mode, self.inner.seed)
-        made = np.full(query.mu0.shape, np.nan)
-        asked = codes(names, genes)
-        for row, (code, (context,)) in enumerate(zip(asked, query.group("context"), strict=True)):
-            if np.isfinite(code).all():
-                made[row] = contrast(model, starts[str(context)], np.diag(code)[code > 0])
+        for row, (name, (context,)) in enumerate(zip(names, query.group("context"), strict=True)):
+            parts = self.inner.codes(genes_of(name))
+            if np.isfinite(parts).all():
+                made[row] = contrast(model, starts[str(context)], parts)
         return made
 
     def predict(self, query: Query) -> Prediction:
         """Means, and control cells moved to them; NaN where the sum or the model is not defined."""
-        mean = self.sum.predict(query).mean + self.chosen * self.interaction(query)
+        mean = summed(query, self.singles) + self.chosen * self.interaction(query)
         pools = control_cells(query)
         cells = [
             transport(pools[str(context)], row)

@@ -1,6 +1,7 @@
 """`Predictor`: PerturbedVAE behind the protocol of this book. Fit on cells, then predict conditions from control cells."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,6 +13,8 @@ from perturbook.data.schema import CONTROL, expression
 from perturbook.errors import NotApplicable
 from perturbook.models.perturbed_vae.batches import Cells
 from perturbook.models.perturbed_vae.codes import codes, genes_seen
+from perturbook.models.perturbed_vae.config import Config
+from perturbook.models.perturbed_vae.gene_features import GeneFeatures
 from perturbook.models.perturbed_vae.generate import Start, generate
 from perturbook.models.perturbed_vae.model import PerturbedVAE
 from perturbook.models.perturbed_vae.training import train as train_model
@@ -42,13 +45,29 @@ class Predictor:
     mode: str = "sample"
     """`sample` draws latents and observation noise; `mean` takes means, which makes cells that are far too alike."""
     seed: int = 0
+    features: bool = False
+    """Whether codes are made of features of the genes, so that a gene never perturbed has one; see `GeneFeatures`. Training
+    then leaves out cells in which a gene unknown to GO was perturbed."""
+
+    def config(self, n_genes: int) -> Config:
+        """Switches and sizes for data of so many genes."""
+        return Config(**{**(SMALL if n_genes < FEW_GENES else {}), **self.switches})
+
+    def describe(self, train: Training) -> dict[str, Any]:
+        """What `fit` would train, JSON-ready: switches and sizes, what codes are made of, and settings of the training."""
+        told = GeneFeatures.of(train) if self.features else None
+        return {
+            "switches": self.config(train.cells.n_vars).as_dict(),
+            "codes": {"features": told.genes, "left_out": told.blank(train)} if told else "identifiers",
+            "training": {name: getattr(self, name) for name in (*FIXED, "pairing", "mode")},
+        }
 
     def fit(self, train: Training) -> "Predictor":
         """Train on all cells that are shown; raises NotApplicable without a treated cell, or where doses vary."""
-        cells, genes = cells_of(train, self.pairing, self.switches.get("likelihood") == "nb")
-        self.genes = genes
-        sizes = SMALL if cells.x.shape[1] < FEW_GENES else {}
-        self.model = PerturbedVAE(cells.x.shape[1], len(genes), self.seed, **{**sizes, **self.switches})
+        self.told = GeneFeatures.of(train) if self.features else None
+        cells, genes = cells_of(train, self.pairing, self.switches.get("likelihood") == "nb", self.told)
+        self.genes, n_genes = genes, cells.x.shape[1]
+        self.model = PerturbedVAE(n_genes, cells.codes.shape[1], self.seed, **self.config(n_genes).as_dict())
         if hasattr(self.model.likelihood, "start"):
             self.model.likelihood.start(torch.from_numpy(_variance(cells.x)))
         fixed = {name: getattr(self, name) for name in FIXED}
@@ -61,9 +80,16 @@ class Predictor:
         fixed = {name: getattr(self, name) for name in (*FIXED, "pairing")}
         return json.dumps(["perturbed_vae", fixed, self.model.config.as_dict(), genes])
 
+    def codes(self, perturbations: Sequence[str]) -> np.ndarray:
+        """Code of each perturbation as the model reads it `(perturbations, n_perts)`; NaN where it cannot be asked about one."""
+        return self.told.codes(perturbations) if self.told else codes(perturbations, self.genes)
+
     def predict(self, query: Query) -> Prediction:
-        """A cell per control cell of the context, for each condition; NaN where a gene was never perturbed in training."""
-        asked = codes(query.conditions["perturbation"].astype(str).to_numpy(), self.genes)
+        """A cell per control cell of the context, for each condition; NaN where a gene of it has no code.
+
+        Without features that is a gene never perturbed in training, with features one that GO does not know.
+        """
+        asked = self.codes(query.conditions["perturbation"].astype(str).to_numpy())
         starts = starts_of(self.model, query, self.mode, self.seed)
         made = []
         for code, (context,) in zip(asked, query.group("context"), strict=True):
@@ -80,13 +106,15 @@ def _variance(x: sp.csr_matrix) -> np.ndarray:
     return (x.multiply(x).mean(axis=0).A1 - mean**2).astype(np.float32)
 
 
-def cells_of(train: Training, pairing: str, counted: bool) -> tuple[Cells, list[str]]:
-    """Training cells in the order of their names, and the perturbed genes.
+def cells_of(
+    train: Training, pairing: str, counted: bool, told: GeneFeatures | None = None
+) -> tuple[Cells, list[str]]:
+    """Training cells in the order of their names, and the perturbed genes; with features, those that have some.
 
     Raises:
         NotApplicable: no treated cell, doses that vary, a context without controls, or counts are asked for and not there.
     """
-    adata = train.cells
+    adata = (told.told(train) if told else train).cells
     adata = adata[np.argsort(adata.obs_names.to_numpy(str))]
     obs = adata.obs
     names, contexts = obs["perturbation"].astype(str), obs["context"].astype(str)
@@ -105,7 +133,7 @@ def cells_of(train: Training, pairing: str, counted: bool) -> tuple[Cells, list[
     raw = sp.csr_matrix(adata.X, dtype=np.float32) if counted else None
     cells = Cells(
         x,
-        codes(known, genes),
+        told.codes(known) if told else codes(known, genes),
         np.searchsorted(known[1:], names) * treated + treated,
         np.unique(contexts, return_inverse=True)[1],
         counts=raw,
