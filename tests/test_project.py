@@ -198,12 +198,14 @@ def test_results_stay_below_40_mb_and_hold_no_pickles():
 
 
 DATA, SPLITS, MODELS, EVALUATION, PAGES = "data", "splits", "models", "evaluation", "pages"
+CONCEPTS = "concepts"
 MAY = {
     DATA: set(),
     SPLITS: {DATA},
     MODELS: {DATA, SPLITS},
+    CONCEPTS: {DATA, SPLITS, MODELS},
     EVALUATION: {DATA, SPLITS},
-    PAGES: {DATA, SPLITS, MODELS, EVALUATION},
+    PAGES: {DATA, SPLITS, MODELS, CONCEPTS, EVALUATION},
 }
 TOOLS = {"errors", "registry", "source", "threads", "whole", "processes"}
 
