@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from hand_made_concepts import HandMade, cells_of, toy_counts, toy_model
+from hand_made_concepts import HandMade, cells_of, toy_concepts, toy_counts
 
 from perturbook.concepts.attribution import attribute
 from perturbook.concepts.attribution_diagnostics import completeness, identity_noise, joint_swap
@@ -16,7 +16,6 @@ from perturbook.concepts.concept_scores import concept_scores
 from perturbook.concepts.counterfactual_cells import candidates
 from perturbook.concepts.linear_encoder import LinearEncoder
 from perturbook.concepts.prototypes import prototypes
-from perturbook.concepts.scgpt_swaps import ScGPTSwaps
 from perturbook.errors import ConfigError, InputError, ShapeError
 
 ENCODER = LinearEncoder(np.array([[1.0, 0, -1], [0, 1, 0]]))
@@ -237,13 +236,7 @@ def test_candidates_that_activate_and_prototypes_that_do_not_on_their_list_are_p
 
 @pytest.fixture(scope="module")
 def toy():
-    """A transformer with random weights, cells and concepts around their mean."""
-    model = toy_model()
-    encoder = ScGPTSwaps(model, model.vocabulary.tokens[:60])
-    cells = cells_of(encoder, toy_counts(30))
-    w = np.random.default_rng(1).standard_normal((8, 16)).astype(np.float32)
-    mean = cells.embeddings.mean(0)
-    return encoder, HandMade(w - (w @ mean)[:, None] * mean / (mean @ mean), k=3), cells
+    return toy_concepts(k=3)
 
 
 def test_the_joint_swap_is_one_and_equal_genes_are_exactly_zero(toy):
