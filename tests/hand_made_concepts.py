@@ -6,6 +6,7 @@ import scipy.sparse as sp
 import torch
 
 from perturbook.concepts.embedded_cells import Cells
+from perturbook.concepts.scgpt_swaps import ScGPTSwaps
 from perturbook.models.scgpt import ScGPT, Sizes, random_backbone
 
 
@@ -47,3 +48,13 @@ def toy_counts(cells: int, genes: int = 60, seed: int = 0, share: float = 0.5) -
     """Counts `(cells, genes)` of which about `share` are not zero."""
     rng = np.random.default_rng(seed)
     return (1 + rng.poisson(1.0, (cells, genes))) * (rng.random((cells, genes)) < share)
+
+
+def toy_concepts(**rule):
+    """A transformer with random weights, 30 cells, and eight concepts around their mean that are active by `rule`."""
+    model = toy_model()
+    encoder = ScGPTSwaps(model, model.vocabulary.tokens[:60])
+    cells = cells_of(encoder, toy_counts(30))
+    w = np.random.default_rng(1).standard_normal((8, 16)).astype(np.float32)
+    mean = cells.embeddings.mean(0)
+    return encoder, HandMade(w - (w @ mean)[:, None] * mean / (mean @ mean), **rule), cells

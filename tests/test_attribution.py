@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from hand_made_concepts import HandMade, cells_of, toy_counts, toy_model
+from hand_made_concepts import HandMade, cells_of, toy_concepts, toy_counts
 
 from perturbook.concepts.attribution import attribute
 from perturbook.concepts.attribution_diagnostics import completeness, identity_noise, joint_swap
@@ -16,7 +16,6 @@ from perturbook.concepts.concept_scores import concept_scores
 from perturbook.concepts.counterfactual_cells import candidates
 from perturbook.concepts.linear_encoder import LinearEncoder
 from perturbook.concepts.prototypes import prototypes
-from perturbook.concepts.scgpt_swaps import ScGPTSwaps
 from perturbook.errors import ConfigError, InputError, ShapeError
 
 ENCODER = LinearEncoder(np.array([[1.0, 0, -1], [0, 1, 0]]))
@@ -164,6 +163,7 @@ def test_matched_counterfactuals_never_cross_donors_and_impossible_ones_are_no_m
     alone = replace(cells, obs=cells.obs.assign(donor=[f"d{i}" for i in range(120)]))
     none = attribute(ENCODER, FIRST, alone, [0], AttributionSettings(n=12, match_on=("donor",)))[0][0]
     assert set(none.pairs["status"]) == {"no match"} and len(none.pairs) == 12
+    assert set(none.pairs) == set(one.pairs) and none.pairs["counterfactual"].isna().all()
     assert not len(none.swaps) and none.scores["status"].eq("not tested").all() and not len(none.ranking)
 
 
@@ -210,23 +210,25 @@ class Forgetful(LinearEncoder):
     most_genes = 2
 
 
-def test_candidates_that_activate_and_prototypes_that_do_not_on_their_list_are_passed_over():
-    encoder = Forgetful(np.array([[1.0, 1, -1, 0, 1]]))
-    concept = HandMade(np.ones((1, 1)), k=1)
-    counts = np.array(
+def test_candidates_that_activate_and_prototypes_that_do_not_on_their_list_are_passed_over_and_counted():
+    encoder = Forgetful(np.array([[1.0, 1, -1, -1, -1]]))
+    counts = [
+        [9, 0, 0, 0, 0],  # active
+        [0, 6, 3, 3, 3],  # inactive, but active on genes 0 and 1, which tell it best from the first cell
+        [0, 0, 4, 0, 0],  # inactive on any list, and further away
         [
-            [9, 0, 0, 0, 0],  # most active
-            [3, 3, 7, 0, 0],  # inactive, but on the list of genes 0 and 2 ... of the pair with cell 0
-            [0, 0, 9, 0, 1],  # inactive
-            [3, 0, 3, 0, 8],  # active, on its list with a counterfactual that differs in genes 2 and 4
-        ]
-    )
-    cells = cells_of(encoder, counts)
-    one = attribute(encoder, concept, cells, [0], AttributionSettings(n=4))[0][0]
-    for read in (read for matched in one.matched for read in matched.read):
-        assert len(read.pair.genes) == 2
-        assert read.codes[0, 0] > 0 and read.codes[1, 0] == 0
-    assert len(one.matched) + one.refused == (cells.codes(concept, [0]) > 0).sum()
+            0,
+            6,
+            3,
+            0,
+            0,
+        ],  # active, but not on genes 3 and 4, which alone tell it from its nearest inactive cell
+    ]
+    one = attribute(encoder, HandMade(np.ones((1, 1)), k=1), cells_of(encoder, counts), [0])[0][0]
+    assert one.refused == 1
+    (pair,) = one.pairs.itertuples()
+    assert (pair.prototype, pair.counterfactual, pair.passed_over, pair.genes) == (0, 2, 1, 2)
+    assert pair.code == 9 and pair.code_counterfactual == 0 and pair.pre_counterfactual == -4
 
 
 # invariants on an encoder that is not linear
@@ -234,13 +236,7 @@ def test_candidates_that_activate_and_prototypes_that_do_not_on_their_list_are_p
 
 @pytest.fixture(scope="module")
 def toy():
-    """A transformer with random weights, cells and concepts around their mean."""
-    model = toy_model()
-    encoder = ScGPTSwaps(model, model.vocabulary.tokens[:60])
-    cells = cells_of(encoder, toy_counts(30))
-    w = np.random.default_rng(1).standard_normal((8, 16)).astype(np.float32)
-    mean = cells.embeddings.mean(0)
-    return encoder, HandMade(w - (w @ mean)[:, None] * mean / (mean @ mean), k=3), cells
+    return toy_concepts(k=3)
 
 
 def test_the_joint_swap_is_one_and_equal_genes_are_exactly_zero(toy):

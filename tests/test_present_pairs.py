@@ -30,7 +30,7 @@ def test_a_gene_alone_in_another_context_is_not_known_here():
 
 
 def test_nothing_is_said_where_no_pair_is_asked_about():
-    assert seen_alone(study(PARTS, ["A", "B"])) is None
+    assert seen_alone(study(PARTS, ["A", "B"])).data == ""
 
 
 def test_a_long_list_is_cut_and_a_label_with_markup_stays_inert():

@@ -24,6 +24,11 @@ COLUMNS = {
     "first_order": np.float32,
 }
 """Of the table of swaps; see `ConceptAttribution.swaps`."""
+PAIR_COLUMNS = (
+    *("prototype", "status", "passed_over", "counterfactual", "distance", "genes", "differing"),
+    *(f"{name}{of}" for name in ("code", "pre", "shift") for of in ("", "_counterfactual")),
+)
+"""Of the table of pairs; see `ConceptAttribution.pairs`."""
 
 
 def swap_columns(
@@ -112,4 +117,4 @@ def pair_table(matched: list[Matched], concept: int) -> pd.DataFrame:
             rows.append(common | of)
         if not one.read:
             rows.append(common)
-    return pd.DataFrame(rows)
+    return pd.DataFrame(rows, columns=PAIR_COLUMNS)

@@ -47,9 +47,11 @@ def concept_scores(
         return np.bincount(cell, swaps[column].to_numpy(float) * share[place], len(key))
 
     def over_genes(values: np.ndarray) -> np.ndarray:
+        """Sum over the prototypes of each gene, `(genes,)`."""
         return np.bincount(of_gene, values, size)
 
     def share_of_swaps(which: np.ndarray) -> np.ndarray:
+        """Share of the swaps of each gene for which `which` `(swaps,)` holds, `(genes,)`; NaN without a swap."""
         return np.bincount(gene, which, size) / np.bincount(gene, minlength=size)
 
     with np.errstate(divide="ignore", invalid="ignore"):

@@ -29,14 +29,14 @@ def labels_agree(attribution: ConceptAttribution, cells: Cells, columns: Sequenc
 
     Columns `pairs` and `any two cells`; labels that are missing agree with none.
     """
-    pairs = attribution.pairs.dropna(subset=["counterfactual"]) if len(attribution.swaps) else pd.DataFrame()
+    pairs = attribution.pairs.dropna(subset=["counterfactual"])
     rows = {}
     for column in columns:
         labels = cells.obs[column].to_numpy()
         counts = pd.Series(labels).value_counts().to_numpy(float)
         same = [
             labels[int(a)] == labels[int(b)]
-            for a, b in zip(pairs.get("prototype", ()), pairs.get("counterfactual", ()), strict=True)
+            for a, b in zip(pairs["prototype"], pairs["counterfactual"], strict=True)
         ]
         n = len(labels)
         rows[column] = {

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from perturbook.concepts.concept_pairs import ReadPair
+from perturbook.concepts.concept_scores import LEAST_TESTED
 from perturbook.concepts.swap_encoder import Concepts, SwapEncoder
 from perturbook.errors import ConfigError
 
@@ -27,7 +28,8 @@ class Screen:
     others: int = 50
     """Random others of each pair."""
     lead: int = 100
-    """Genes with the largest sum over the pairs of a concept, verified in every one of them."""
+    """Genes with the largest sum over the pairs of a concept, of those that differ often enough to be ranked, which are
+    verified in every pair."""
     seed: int = 0
 
     def __post_init__(self):
@@ -64,16 +66,13 @@ def shortlists(
         of: which concepts these are, `(concepts of the pair,)`.
         screen: how many.
     """
-    sums: dict[int, dict[int, float]] = {}
+    sums: dict[int, dict[int, list[float]]] = {}
     for read, change, numbers in zip(pairs, changes, of, strict=True):
         for number, row in zip(numbers, np.abs(change), strict=True):
-            total = sums.setdefault(int(number), {})
+            by_gene = sums.setdefault(int(number), {})
             for gene, value in zip(read.pair.genes[read.pair.at].tolist(), row.tolist(), strict=True):
-                total[gene] = total.get(gene, 0.0) + value
-    leading = {
-        number: sorted(total, key=lambda gene, total=total: (-total[gene], gene))[: screen.lead]
-        for number, total in sums.items()
-    }
+                by_gene.setdefault(gene, []).append(value)
+    leading = {number: _leading(by_gene, screen.lead) for number, by_gene in sums.items()}
     verified = []
     for read, change, numbers in zip(pairs, changes, of, strict=True):
         at, genes = read.pair.at, read.pair.genes[read.pair.at]
@@ -86,6 +85,13 @@ def shortlists(
         taken[draw.choice(rest, min(screen.others, len(rest)), replace=False)] = True
         verified.append(at[taken])
     return verified
+
+
+def _leading(by_gene: dict[int, list[float]], lead: int) -> list[int]:
+    """Genes with the largest sums, of those that differ often enough to be ranked."""
+    often = min(LEAST_TESTED, max(map(len, by_gene.values()), default=0))
+    totals = {gene: sum(values) for gene, values in by_gene.items() if len(values) >= often}
+    return sorted(totals, key=lambda gene: (-totals[gene], gene))[:lead]
 
 
 def recall(

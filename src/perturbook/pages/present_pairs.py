@@ -11,11 +11,11 @@ MOST = 12
 """Genes that are named; a list of more is cut."""
 
 
-def seen_alone(study: Study) -> HTML | None:
+def seen_alone(study: Study) -> HTML:
     """Count the pairs asked about by how many of their genes are alone in training, and name the genes that never are.
 
-    A code, or a sum of single effects, says nothing of a gene that was never alone: such pairs are undefined for it. None
-    where no pair is asked about. Source: `perturbedvae.md` section 9.
+    A code, or a sum of single effects, says nothing of a gene that was never alone: such pairs are undefined for it.
+    Nothing where no pair is asked about. Source: `perturbedvae.md` section 9.
     """
     layout = study.layout
     trained = layout[layout["part"].str.contains("training|validation", regex=True)]
@@ -28,7 +28,7 @@ def seen_alone(study: Study) -> HTML | None:
     pairs = [[(context, gene) for gene in genes_of(name)] for context, name in asked]
     pairs = [pair for pair in pairs if len(pair) == 2]
     if not pairs:
-        return None
+        return HTML("")
     known = [sum(gene in alone for gene in pair) for pair in pairs]
     never = sorted({gene for pair in pairs for _, gene in set(pair) - alone})
     said = (
