@@ -1,5 +1,7 @@
 """Stored scores made by hand, for tests of what gathers them."""
 
+import gzip
+
 import anndata as ad
 import numpy as np
 import pandas as pd
@@ -29,8 +31,18 @@ def write_bundle(folder, values, synthetic=False, drugs=None):
         for (method, mode), metrics in values.items()
         for i, key in enumerate(keys)
     ]
-    pd.DataFrame(rows).to_csv(folder / "scores.csv", index=False, na_rep="undefined")
+    pd.DataFrame(rows).to_csv(folder / "scores.csv.gz", index=False, na_rep="undefined")
     return folder
+
+
+def text_of(path):
+    """Text of a compressed table."""
+    return gzip.decompress(path.read_bytes()).decode()
+
+
+def put_text(path, text):
+    """Compress a table."""
+    path.write_bytes(gzip.compress(text.encode()))
 
 
 def row(board, method, metric=UP, mode=""):

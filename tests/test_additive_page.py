@@ -278,7 +278,7 @@ def test_tables_hold_every_class_and_every_measured_double(noise, rows, real):
 
 
 def test_the_deposits_of_the_project_can_be_read_and_cells_of_another_screen_are_refused(monkeypatch, screen):
-    folders = {page: kept.folder_of(page, "", "scores.csv") for page in additive.PAGES}
+    folders = {page: kept.folder_of(page, "", "scores.csv.gz") for page in additive.PAGES}
     assert all("results" in str(folder) for folder in folders.values())
     bundle = additive.read_bundle(folders[additive.PAGES[1]])
 

@@ -84,7 +84,7 @@ def complete(smoke: Path) -> None:
     for manifest in smoke.glob("manifests/[!.]*.json"):
         json.loads(manifest.read_text())
     for bundle in smoke.glob("bundles/[!.]*/truth.h5ad"):
-        assert {"manifest.json", "scores.csv"} <= {path.name for path in bundle.parent.iterdir()}
+        assert {"manifest.json", "scores.csv.gz"} <= {path.name for path in bundle.parent.iterdir()}
 
 
 @pytest.fixture(scope="module")

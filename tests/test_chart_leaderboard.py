@@ -42,7 +42,12 @@ def drawn(chart):
     """Specification and the rows behind its points."""
     spec = chart.to_dict()
     (rows,) = spec["datasets"].values()
-    return spec, pd.DataFrame(rows)
+    rows = pd.DataFrame(rows)
+    for lookup in spec["transform"]:
+        (column,) = lookup["from"]["fields"]
+        words = {one["i"]: one[column] for one in lookup["from"]["data"]["values"]}
+        rows[column] = rows[lookup["lookup"]].map(words)
+    return spec, rows
 
 
 @pytest.mark.parametrize("make", [charts.score_chart, charts.gain_chart])

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hand_made_scores import put_text, text_of
 from anndata import read_h5ad
 from hand_made_bundle import PREDICTED, bundle, of_cells
 
@@ -43,7 +44,7 @@ def place(tmp_path, monkeypatch):
     )
     write_bundle(made, folder)
     more = bundle(of_cells(), of_cells(name="other"), *made.predictions[1:])  # scored, but no headline model
-    to_csv(score(more), folder / "scores.csv")
+    to_csv(score(more), folder / "scores.csv.gz")
     return folder
 
 
@@ -70,49 +71,49 @@ def test_an_untouched_deposit_agrees_and_says_on_how_many_rows(place):
 
 
 def test_one_changed_score_is_named_with_both_values(place):
-    path = place / "scores.csv"
-    path.write_text(path.read_text().replace("0.66666667", "0.66666767"))
+    path = place / "scores.csv.gz"
+    put_text(path, text_of(path).replace("0.66666667", "0.66666767"))
     message = refused(r"2 scores differ, first r2_mean of \('cells', '', 'a\|x\|1'\)")
     assert "stored 0.66666767, now 0.6666666667" in message and str(path) in message
 
 
 def test_a_score_of_the_duplicate_and_an_undefined_one_are_checked_too(place):
-    path, kept = place / "scores.csv", (place / "scores.csv").read_text()
+    path, kept = place / "scores.csv.gz", text_of(place / "scores.csv.gz")
     for row in [
         line for line in kept.splitlines() if line.startswith(("half_duplicate,,a|x|1", "absent,,a|x|1"))
     ]:
-        path.write_text(kept.replace(row, row.replace("undefined", "0")))
+        put_text(path, kept.replace(row, row.replace("undefined", "0")))
         refused("scores differ, first .* stored 0, now nan")
 
 
 def test_a_missing_row_is_named(place):
-    path = place / "scores.csv"
-    lines = path.read_text().splitlines()
-    path.write_text("\n".join(line for line in lines if not line.startswith("cells,,a|y|1")) + "\n")
-    refused(r"scores.csv lacks 1 rows or metrics, such as \('cells', '', 'a\|y\|1'\)")
+    path = place / "scores.csv.gz"
+    lines = text_of(path).splitlines()
+    put_text(path, "\n".join(line for line in lines if not line.startswith("cells,,a|y|1")) + "\n")
+    refused(r"scores.csv.gz lacks 1 rows or metrics, such as \('cells', '', 'a\|y\|1'\)")
 
 
 def test_a_missing_metric_is_named(place):
-    path = place / "scores.csv"
-    header, *rows = path.read_text().splitlines()
-    path.write_text("\n".join([header.replace("edist_u", "edist_v"), *rows]) + "\n")
-    refused("scores.csv lacks 1 rows or metrics, such as edist_u")
+    path = place / "scores.csv.gz"
+    header, *rows = text_of(path).splitlines()
+    put_text(path, "\n".join([header.replace("edist_u", "edist_v"), *rows]) + "\n")
+    refused("scores.csv.gz lacks 1 rows or metrics, such as edist_u")
 
 
 @pytest.mark.parametrize("row", ["cells,,a|z|1", "cells,,a|x|1"], ids=["unknown", "repeated"])
 def test_a_row_that_no_scoring_gives_is_named(place, row):
-    path = place / "scores.csv"
-    lines = path.read_text().splitlines()
+    path = place / "scores.csv.gz"
+    lines = text_of(path).splitlines()
     more = next(line for line in lines if line.startswith("cells,,a|x|1")).replace("cells,,a|x|1", row)
-    path.write_text("\n".join([*lines, more]) + "\n")
-    refused(r"scores.csv has 1 rows that no scoring gives, such as \('cells', ''")
+    put_text(path, "\n".join([*lines, more]) + "\n")
+    refused(r"scores.csv.gz has 1 rows that no scoring gives, such as \('cells', ''")
 
 
 def test_rows_of_models_whose_predictions_are_not_deposited_are_left_alone(place):
-    path = place / "scores.csv"
-    assert "other,,a|x|1" in path.read_text()
-    lines = path.read_text().splitlines()
-    path.write_text("\n".join(line for line in lines if not line.startswith("other")) + "\n")
+    path = place / "scores.csv.gz"
+    assert "other,,a|x|1" in text_of(path)
+    lines = text_of(path).splitlines()
+    put_text(path, "\n".join(line for line in lines if not line.startswith("other")) + "\n")
     assert len(list(deposit.check())) == 1
 
 
@@ -124,7 +125,7 @@ def test_a_swapped_gene_is_noticed_by_the_checksum_and_by_the_scores(place):
     rewrite(place / "cells.h5ad", swap)
     assert str(place / "cells.h5ad") in refused("is not the file that manifest.json names")
     deposit_again(place)
-    assert "scores differ, first" in refused(str(place / "scores.csv"))
+    assert "scores differ, first" in refused(str(place / "scores.csv.gz"))
 
 
 def test_a_truth_that_was_changed_is_noticed_by_the_checksum_and_by_the_scores(place):
@@ -155,7 +156,7 @@ def test_a_deposit_of_no_page_is_named(place):
 @pytest.mark.parametrize(
     ("lost", "message"),
     [
-        ("scores.csv", r"scores.csv does not exist"),
+        ("scores.csv.gz", r"scores.csv.gz does not exist"),
         ("manifest.json", r"manifest.json is not a readable manifest"),
         ("truth.h5ad", r"truth.h5ad does not exist"),
         ("cells.h5ad", r"by-hand/0 lacks the predictions of cells"),
@@ -201,7 +202,7 @@ def test_update_deposits_small_files_truth_and_headline_models_and_replaces_what
         "cells.h5ad",
         "cells-A.h5ad",
         "manifest.json",
-        "scores.csv",
+        "scores.csv.gz",
     }
     assert [path.name for path in place.parent.iterdir()] == ["0"]
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
-from hand_made_scores import write_bundle
+from hand_made_scores import text_of, write_bundle
 
 from perturbook.errors import InputError
 from perturbook.evaluation import METRICS
@@ -200,7 +200,7 @@ def test_the_table_of_values_holds_every_stored_value_and_the_mean(bundles):
 
 def test_values_of_an_adapter_that_is_not_stored_are_not_called_undefined_and_labels_stay_text(tmp_path):
     folder = write_bundle(tmp_path / aims.KANG, {("mean_train", ""): {aims.SHARED: BASE, aims.SPLIT: BASE}})
-    text = (folder / "scores.csv").read_text()
+    text = text_of(folder / "scores.csv.gz")
     assert "c00|IFN-beta" in text
     said = shown.values_table(str(tmp_path)).data
     assert said.count("not yet shown") == 2 * (N + 1)

@@ -14,7 +14,7 @@ FLOORS = ("additive_pairs", "additive_clipped", "additive_shrunken", "additive_r
 @pytest.fixture(scope="module")
 def errors():
     """RMSE of means of the deposit, test doubles x methods, and the planted class of each double."""
-    scores, _ = read_scores(folder_of("simulated-pairs", "", "scores.csv"))
+    scores, _ = read_scores(folder_of("simulated-pairs", "", "scores.csv.gz"))
     rows = scores[scores["metric"] == "rmse_mean"].pivot(index="condition", columns="method", values="value")
     truth = data.load("simulated-pairs", expectation=False).uns["truth"]
     return rows, truth["doubles"]["interaction_class"].loc[rows.index]

@@ -44,7 +44,7 @@ def test_a_page_without_a_defined_opponent_says_so(tmp_path):
 
 
 def test_without_a_bundle_the_deposits_are_used_or_the_reader_is_told(tmp_path):
-    deposits = list((ROOT / "results").glob("*/*/scores.csv"))
+    deposits = list((ROOT / "results").glob("*/*/scores.csv.gz"))
     if deposits:
         assert leaderboard.deposited(str(tmp_path))
     else:

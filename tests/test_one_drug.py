@@ -66,7 +66,7 @@ def test_the_pair_is_the_one_that_changes_most_at_the_highest_dose_whatever_lowe
 
 def test_of_the_deposited_screen_the_pair_has_the_largest_stored_error_of_no_change():
     one = one_drug.read("", "", ["no_change", "context_ridge"])
-    scores, _ = read_scores(kept.folder_of(one_drug.PAGE, "", "scores.csv"))
+    scores, _ = read_scores(kept.folder_of(one_drug.PAGE, "", "scores.csv.gz"))
     mine = scores[(scores["method"] == "no_change") & (scores["metric"] == "rmse_mean")]
     top = mine[mine["dose_um"] == mine["dose_um"].max()].set_index("condition")["value"]
     assert one.rmse.index[-1] == top.idxmax()

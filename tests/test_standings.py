@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
-from hand_made_scores import DOWN, FOUR, PAGE, TO_1, UP, row, twelve, write_bundle
+from hand_made_scores import DOWN, FOUR, PAGE, TO_1, UP, put_text, row, text_of, twelve, write_bundle
 
 from perturbook.errors import InputError
 from perturbook.evaluation import compare, summarise
@@ -124,8 +124,8 @@ def test_the_order_of_rows_in_the_file_does_not_matter(tmp_path):
     values = {name: {UP: rng.normal(size=12)} for name in FOUR}
     one = write_bundle(tmp_path / "one" / PAGE, values)
     other = write_bundle(tmp_path / "other" / PAGE, values)
-    table = pd.read_csv(other / "scores.csv", dtype=str, keep_default_na=False)
-    table.iloc[::-1].to_csv(other / "scores.csv", index=False)
+    table = pd.read_csv(other / "scores.csv.gz", dtype=str, keep_default_na=False)
+    table.iloc[::-1].to_csv(other / "scores.csv.gz", index=False)
     by = ["method", "metric"]
     a, b = (standings(folder, 200).sort_values(by).reset_index(drop=True) for folder in (one, other))
     pd.testing.assert_frame_equal(a, b)
@@ -133,15 +133,15 @@ def test_the_order_of_rows_in_the_file_does_not_matter(tmp_path):
 
 def test_scores_of_other_conditions_than_the_truth_are_refused(tmp_path):
     folder = write_bundle(tmp_path / PAGE, FOUR)
-    text = (folder / "scores.csv").read_text()
-    (folder / "scores.csv").write_text(text.replace("c00|", "c99|"))
+    text = text_of(folder / "scores.csv.gz")
+    put_text(folder / "scores.csv.gz", text.replace("c00|", "c99|"))
     with pytest.raises(
         InputError, match=r"differ in conditions such as \['c00\|IFN-beta', 'c99\|IFN-beta'\]"
     ):
         standings(folder)
 
 
-@pytest.mark.parametrize("name", ["scores.csv", "truth.h5ad"])
+@pytest.mark.parametrize("name", ["scores.csv.gz", "truth.h5ad"])
 def test_a_missing_file_is_named(tmp_path, name):
     folder = write_bundle(tmp_path / PAGE, FOUR)
     (folder / name).unlink()

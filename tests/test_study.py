@@ -308,12 +308,12 @@ def test_the_folder_holds_bundle_scores_and_layout_and_the_study_tells_what_is_s
     assert {path.name for path in simulated.folder.iterdir()} == {
         "truth.h5ad",
         "manifest.json",
-        "scores.csv",
+        "scores.csv.gz",
         "split.csv",
         *(f"{name}.h5ad" for name in ("no_change", "mean_train", "shifted_controls", "oracle")),
     }
     pd.testing.assert_frame_equal(score(simulated.folder), simulated.scores)
-    stored = from_csv(simulated.folder / "scores.csv")
+    stored = from_csv(simulated.folder / "scores.csv.gz")
     pd.testing.assert_frame_equal(stored, wide(simulated.scores), rtol=1e-7, check_names=False)
     assert not simulated.deposited
 

@@ -12,7 +12,7 @@ from perturbook.evaluation.truth import Truth
 from perturbook.evaluation.truth_file import TRUTH, read_truth, write_truth
 from perturbook.whole import whole_folder
 
-MANIFEST, SCORES = "manifest.json", "scores.csv"
+MANIFEST, SCORES = "manifest.json", "scores.csv.gz"
 CEILING = "half_duplicate"
 """Method name of the split-half duplicate."""
 INTERPOLATED = "interpolated_duplicate"

@@ -37,7 +37,7 @@ def _kept(page: Page, made: Path) -> list[Path]:
         for path in made.glob(f"{name}*.h5ad")
         if path.stem.split("-")[0] == name
     }
-    small = [path for path in made.iterdir() if path.suffix in (".csv", ".json")]
+    small = [path for path in made.iterdir() if path.suffix in (".csv", ".gz", ".json")]
     return sorted({*models, *small, *made.glob(TRUTH)})
 
 

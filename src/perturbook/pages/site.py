@@ -1,5 +1,6 @@
 """From executed notebooks to a site: contents, staging, Jupyter Book, and the files a static host needs."""
 
+import gzip
 import importlib.metadata
 import shutil
 import subprocess
@@ -61,9 +62,12 @@ def stage(tier: str) -> Path:
         shutil.copy(ROOT / step.notebook, site / "pages")
         (extra / "manifests").mkdir(parents=True, exist_ok=True)
         shutil.copy(ROOT / step.manifest, extra / "manifests")
-        for kept in sorted((ROOT / step.bundle).glob("*.csv")) if step.bundle else []:
-            (extra / "tables" / step.page.id).mkdir(parents=True, exist_ok=True)
-            shutil.copy(kept, extra / "tables" / step.page.id)
+        for kept in sorted((ROOT / step.bundle).glob("*.csv*")) if step.bundle else []:
+            (to := extra / "tables" / step.page.id).mkdir(parents=True, exist_ok=True)
+            if kept.suffix == ".gz":  # a reader gets it unpacked
+                (to / kept.stem).write_bytes(gzip.decompress(kept.read_bytes()))
+            else:
+                shutil.copy(kept, to)
     (site / "_toc.yml").write_text(yaml.safe_dump(contents(in_tier(tier)), sort_keys=False))
     (site / "_static" / "vega.js").write_text(vega.bundle_script())
     (extra / "math").mkdir(parents=True)

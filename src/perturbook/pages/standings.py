@@ -30,7 +30,7 @@ BOARD = (
     ),
     *("r2_mean", "r2_mean_deg50", "rmse_mean", "nir", "rel_rmse_cell", "var_ratio", "edist_u"),
 )
-"""Metrics of the leaderboard; the others stand in each page's scores.csv. Our choice."""
+"""Metrics of the leaderboard; the others stand in each page's table of scores. Our choice."""
 LABELS = ["page", "data", "cells", "setting", "dose_um", "method", "predictor", "role", "mode", "metric"]
 NUMBERS = ["mean", "median", "low", "high", "n_defined", "n_total", "interval"]
 BESIDE = ["floor", "floor_mean", "ceiling_mean", "gain", "gain_low", "gain_high", "gain_n", "scaled"]

@@ -76,21 +76,23 @@ def genes_chart(pages: list[Doubles], double: str, method: str) -> alt.LayerChar
     bars = base.mark_rule(strokeWidth=2, color=VERMILLION, opacity=0.5).encode(
         x=alt.X("low:Q", title="Deviation from the sum (log1p units)"), x2="high:Q", y=y
     )
-    layers = [alt.Chart(pd.DataFrame({"zero": [0.0]})).mark_rule().encode(x="zero:Q"), bars]
-    for word, column in zip(domain, ("measured", "predicted"), strict=True):
-        layers.append(
-            base.transform_calculate(word=f"'{word}'")
-            .mark_point(filled=True, size=70)
-            .encode(
-                x=f"{column}:Q",
-                y=y,
-                color=alt.Color("word:N", scale=colour, **look),
-                shape=alt.Shape("word:N", scale=shape, **look),
-                tooltip=[alt.Tooltip("gene:N"), alt.Tooltip("measured:Q"), alt.Tooltip("predicted:Q")],
-            )
+    # one layer for both: a scale of a predictor that does not know this double would have no extent
+    points = (
+        base.transform_calculate(both="[datum.measured, datum.predicted]", words=f"{domain}")
+        .transform_flatten(["both", "words"], ["value", "word"])
+        .transform_filter("isValid(datum.value)")
+        .mark_point(filled=True, size=70)
+        .encode(
+            x="value:Q",
+            y=y,
+            color=alt.Color("word:N", scale=colour, **look),
+            shape=alt.Shape("word:N", scale=shape, **look),
+            tooltip=[alt.Tooltip("gene:N"), alt.Tooltip("measured:Q"), alt.Tooltip("predicted:Q")],
         )
+    )
+    zero = alt.Chart(pd.DataFrame({"zero": [0.0]})).mark_rule().encode(x="zero:Q")
     return (
-        alt.layer(*layers, data=alt.Data(values=rows))
+        alt.layer(zero, bars, points, data=alt.Data(values=rows))
         .add_params(pick, who)
         .properties(
             width="container",

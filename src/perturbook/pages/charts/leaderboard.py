@@ -7,6 +7,8 @@ from perturbook.evaluation import METRICS
 from perturbook.pages.palette import ROLE, ROLE_SHAPE
 
 LANE = 16  # pixels
+WORDS = {"block": "b", "predictor": "p", "role": "r", "name": "m", "floor": "f"}
+"""Columns of words, and the short names of their numbers in the data of a chart."""
 HEADING = "heading"  # the lane of a block that holds the name of its page
 
 
@@ -57,9 +59,6 @@ def _blocks(
     zero: bool = False,
 ) -> alt.LayerChart:
     table = _tidy(board, values)
-    table = (
-        table if zero else table.drop(columns="floor")
-    )  # the table of the page names it; a page must stay light
     shown, blocks = (list(dict.fromkeys(table[column])) for column in ("name", "block"))
     roles = [role for role in ROLE_SHAPE if role in set(table["role"])]
     first = METRICS[metric].title if METRICS[metric].title in shown else shown[0]
@@ -69,7 +68,8 @@ def _blocks(
     shape = alt.Shape(
         "role:N", scale=alt.Scale(domain=roles, range=[ROLE_SHAPE[role] for role in roles]), **legend
     )
-    everything = alt.Chart(table).encode(
+    coded, words = _coded(table if zero else table.drop(columns="floor"))  # the table of the page names it
+    everything = alt.Chart(coded).encode(
         y=alt.Y("block:N", title="Page", sort=blocks, axis=alt.Axis(labels=False, ticks=False, grid=False)),
         yOffset=alt.YOffset("role:N", scale=alt.Scale(domain=[HEADING, *roles])),
     )
@@ -92,14 +92,29 @@ def _blocks(
         ),
     ]
     if zero:
-        line = alt.Chart(table).transform_aggregate(n="count()").mark_rule(strokeDash=[4, 4], aria=False)
+        line = alt.Chart(coded).transform_aggregate(n="count()").mark_rule(strokeDash=[4, 4], aria=False)
         layers.insert(0, line.encode(x=alt.datum(0)))
     height = LANE * len(blocks) * (1 + len(roles))
-    return (
-        alt.layer(*layers)
-        .add_params(pick)
-        .properties(width="container", height=height, description=description)
-    )
+    chart = alt.layer(*layers).add_params(pick)
+    for column, (short, listed) in words.items():
+        source = alt.LookupData(alt.Data(values=listed), key="i", fields=[column])
+        chart = chart.transform_lookup(lookup=short, from_=source)
+    return chart.properties(width="container", height=height, description=description)
+
+
+def _coded(table: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, tuple[str, list[dict]]]]:
+    """Numbers for words, which stand once in a list: a page must stay light.
+
+    Returns:
+        The table with a column of numbers under a short name in the place of every column of words; and per column of
+        words its short name and the rows i (number) and word.
+    """
+    words = {}
+    for column in [name for name in WORDS if name in table]:
+        numbers, listed = pd.factorize(table[column])
+        words[column] = (WORDS[column], [{"i": i, column: word} for i, word in enumerate(listed)])
+        table = table.assign(**{WORDS[column]: numbers}).drop(columns=column)
+    return table, words
 
 
 def _tidy(board: pd.DataFrame, values: tuple[str, str, str]) -> pd.DataFrame:
