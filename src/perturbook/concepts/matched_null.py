@@ -54,7 +54,9 @@ def detection_bins(detected: np.ndarray, bins: int = BINS) -> np.ndarray:
     return rank * bins // len(detected)
 
 
-def dealt(values: np.ndarray, bins: np.ndarray, rankings: int = RANKINGS, seed: int = 0) -> np.ndarray:
+def dealt(
+    values: np.ndarray, bins: np.ndarray, rankings: int = RANKINGS, seed: int | list[int] = 0
+) -> np.ndarray:
     """Values `(genes,)` dealt anew among the genes of each bin `(genes,)`, `(rankings, genes)`."""
     rng, made = np.random.default_rng(seed), np.repeat(values[None], rankings, axis=0)
     for one in np.unique(bins):
@@ -63,7 +65,9 @@ def dealt(values: np.ndarray, bins: np.ndarray, rankings: int = RANKINGS, seed: 
     return made
 
 
-def annotated(fast: FastPrerank, detected: pd.Series, rankings: int = RANKINGS, seed: int = 0) -> Annotated:
+def annotated(
+    fast: FastPrerank, detected: pd.Series, rankings: int = RANKINGS, seed: int | list[int] = 0
+) -> Annotated:
     """Count significant sets, at either end, of a ranking and of matched random ones, by the fast screen.
 
     Args:
@@ -83,7 +87,7 @@ def annotated(fast: FastPrerank, detected: pd.Series, rankings: int = RANKINGS, 
 
 
 def annotated_lists(
-    fast: FastPrerank, detected: pd.Series, cutoff: float, rankings: int = RANKINGS, seed: int = 0
+    fast: FastPrerank, detected: pd.Series, cutoff: float, rankings: int = RANKINGS, seed: int | list[int] = 0
 ) -> Annotated:
     """The same for over-representation: genes above a cutoff against random lists matched in length and detection.
 

@@ -34,6 +34,18 @@ def enrichment_scores(weights: np.ndarray, places: np.ndarray) -> np.ndarray:
     return np.where(hits[..., -1] > 0, np.where(high >= -low, high, low), np.nan)
 
 
+def running_sum(weights: np.ndarray, places: np.ndarray) -> np.ndarray:
+    """The running sum of one set along the ranking, `(N,)`; its value of largest size is the ES.
+
+    Args:
+        weights: |score| in the order of the ranking, `(N,)`.
+        places: of the genes of the set, `(k,)`.
+    """
+    hit = np.zeros(len(weights), dtype=bool)
+    hit[places] = True
+    return np.cumsum(np.where(hit, weights / weights[hit].sum(), -1 / (~hit).sum()))
+
+
 @dataclass(frozen=True)
 class Null:
     """Enrichment scores of random sets, by size."""
