@@ -66,6 +66,8 @@ def company_verdict(live: Live | None) -> Markdown:
     """What the company of other sets does to the rates of one concept."""
     if live is None:
         return NONE
+    if len(live.together) == len(live.alone):
+        return Markdown("With one library there is no company to compare with; the full page runs two.")
     both = live.alone.join(live.together, rsuffix="_together", how="inner").dropna()
     moved = (both["FDR"] - both["FDR_together"]).abs()
     term = moved.idxmax()
