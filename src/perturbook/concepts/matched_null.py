@@ -9,12 +9,12 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+from scipy.stats import false_discovery_control
 
 from perturbook.concepts.enrichment import LEVEL
 from perturbook.concepts.fast_prerank import FastPrerank
 from perturbook.concepts.overrepresentation import hits_and_p
 from perturbook.errors import ConfigError, InputError
-from perturbook.evaluation.ranksum import benjamini_hochberg
 
 RANKINGS, BINS = 100, 10
 
@@ -97,5 +97,5 @@ def annotated_lists(
     rates = detected.reindex(fast.sets.universe).to_numpy(float)
     inside = fast.scores > cutoff
     lists = np.vstack([inside, dealt(inside, detection_bins(rates), rankings, seed)])
-    own, *null = (benjamini_hochberg(hits_and_p(lists, fast.sets)[1]) < LEVEL).sum(axis=1)
+    own, *null = (false_discovery_control(hits_and_p(lists, fast.sets)[1], axis=1) < LEVEL).sum(axis=1)
     return Annotated(int(own), np.array(null))

@@ -7,11 +7,10 @@ from collections.abc import Iterable
 
 import numpy as np
 import pandas as pd
-from scipy.stats import hypergeom
+from scipy.stats import false_discovery_control, hypergeom
 
 from perturbook.concepts.gene_sets import GeneSets
 from perturbook.errors import InputError
-from perturbook.evaluation.ranksum import benjamini_hochberg
 
 
 def overrepresented(listed: Iterable[str], sets: GeneSets) -> pd.DataFrame:
@@ -44,7 +43,7 @@ def overrepresented(listed: Iterable[str], sets: GeneSets) -> pd.DataFrame:
         "size": sets.sizes,
         "expected": sets.sizes * inside.mean(),
         "p": p[0],
-        "FDR": benjamini_hochberg(p[0]),
+        "FDR": false_discovery_control(p[0]),
         "genes": genes,
     }
     return pd.DataFrame(made, index=pd.Index(sets.names, name="term")).sort_values("p", kind="stable")
@@ -61,4 +60,5 @@ def hits_and_p(inside: np.ndarray, sets: GeneSets) -> tuple[np.ndarray, np.ndarr
         Hits `(lists, sets)` int, and p of the same shape.
     """
     hits = np.rint(inside.astype(float) @ sets.members.T.toarray()).astype(int)
-    return hits, hypergeom.sf(hits - 1, inside.shape[1], sets.sizes[None], inside.sum(axis=1)[:, None])
+    p = hypergeom.sf(hits - 1, inside.shape[1], sets.sizes[None], inside.sum(axis=1)[:, None])
+    return hits, np.clip(p, 0, 1)  # rounding can pass 1

@@ -114,8 +114,8 @@ def answer(every: Sequence[Compared]) -> Markdown:
         for one, arm in asked
     )
     return Markdown(
-        f"**Of {len(every[0].agreed)} concepts, as many have a significant gene set, beside their matched nulls: {shares}. The null "
-        f"is exceeded {words} of score and library.**"
+        f"**Share of {len(every[0].agreed)} concepts with a significant gene set, beside the mean of its matched null: {shares}. "
+        f"The null is exceeded {words} of score and library.**"
     )
 
 
