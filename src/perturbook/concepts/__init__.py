@@ -17,6 +17,10 @@ _HOMES = {
     "DICTIONARIES": "dictionaries",
     "fit_dictionary": "dictionaries",
     "quality": "fidelity",
+    "Library": "gene_sets",
+    "enrich": "enrichment",
+    "overrepresented": "overrepresentation",
+    "annotated": "matched_null",
 }
 
 __all__ = [*_HOMES]

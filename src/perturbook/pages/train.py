@@ -39,8 +39,17 @@ def _additive(names: Sequence[str]) -> Iterator[str]:
     yield from fresh_pairs.make()
 
 
+def _concepts_ontology(names: Sequence[str]) -> Iterator[str]:
+    from perturbook.pages import concepts_ontology_study
+
+    if names:
+        raise ConfigError(f"concepts-ontology trains one study as a whole and knows no {names[0]!r}.")
+    yield from concepts_ontology_study.make()
+
+
 STUDIES: dict[str, Callable[[Sequence[str]], Iterator[str]]] = {
     "additive": _additive,
+    "concepts_ontology": _concepts_ontology,
     "identifiability": _identifiability,
     "latents": _latents,
 }
