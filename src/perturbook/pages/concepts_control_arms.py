@@ -37,14 +37,15 @@ from perturbook.pages.concepts_control import (
 )
 
 BACKBONES = {"small": "scGPT, small", "scvi": "scVI"}
-SAES = {"small": (512, (8, 16, 32)), "scvi": (160, (2, 3, 4))}
-"""Backbone -> latents, and the numbers of active ones among which validation cells choose. Four times the width for scGPT,
-16 times for scVI. Source: `concepts.md` section 3.2, scaled to this width."""
-SETTINGS = SAESettings(batch=128, passes=100)
+SAES = {"small": (256, (8, 16), 60), "scvi": (160, (2, 3, 4), 100)}
+"""Backbone -> latents, numbers of active ones among which validation cells choose, passes. Source: `concepts.md` section 3.2
+for scVI; twice the width for scGPT, because the training cells are few."""
+BATCH = 128
 ARMS = {"neurons": "Neurons", "pca": "PCA", "ica": "ICA"}
-EXACT = Screen(q=1, others=0, lead=1_000_000)
-"""Verifies every gene that differs in enough prototypes to be ranked, in every pair; the derivative is an arm of its own."""
-BLOCK = 64
+SCREENS = {"small": Screen(q=1, others=0, lead=150), "scvi": Screen(q=1, others=0, lead=1_000_000)}
+"""Genes that are verified in every pair, those first by the derivative; of scVI every gene that differs often enough to be
+ranked. The derivative is an arm of its own, too."""
+BLOCK = 50
 
 
 @dataclass(frozen=True)
@@ -68,13 +69,14 @@ class Control:
     encoder: SwapEncoder
     z: np.ndarray
     """`(cells, width)`."""
+    screen: Screen
 
     @classmethod
     def of(cls, name: str, adata: AnnData) -> "Control":
         """Embed the cells by a backbone of `BACKBONES`; scVI is trained on the training cells, scGPT is used as it was shipped."""
         part = parts(adata.obs)
         encoder = encoder_of(name, adata, part == "train")
-        return cls(adata, part, encoder, embeddings(encoder, adata))
+        return cls(adata, part, encoder, embeddings(encoder, adata), SCREENS[name])
 
     @cached_property
     def stimulated(self) -> np.ndarray:
@@ -134,7 +136,7 @@ class Control:
         """Genes of a concept, over pairs of training cells with equal labels `match_on`."""
         settings = AttributionSettings(n=PROTOTYPES, match_on=match_on)
         found, _ = attribute(
-            self.encoder, chosen.dictionary, self.training, [chosen.concept], settings, EXACT
+            self.encoder, chosen.dictionary, self.training, [chosen.concept], settings, self.screen
         )
         return found[chosen.concept]
 
@@ -186,9 +188,9 @@ def embeddings(encoder: SwapEncoder, adata: AnnData) -> np.ndarray:
 
 def autoencoders(z: np.ndarray, train: np.ndarray, name: str) -> list[TopKSAE]:
     """Sparse autoencoders of the training cells, one per number of active latents; the labels are not looked at."""
-    latents, ks = SAES[name]
+    latents, ks, passes = SAES[name]
     made = [TopKSAE(z.shape[1], latents, k, seed=0) for k in ks]
-    train_many(made, z, SETTINGS, cells=np.flatnonzero(train))
+    train_many(made, z, SAESettings(batch=BATCH, passes=passes), cells=np.flatnonzero(train))
     return made
 
 

@@ -17,8 +17,9 @@ from perturbook.pages.concepts_control import DATA, PAGE, PROTOTYPES, STIMULATIO
 from perturbook.pages.concepts_control_arms import (
     ARMS,
     BACKBONES,
+    BATCH,
     SAES,
-    SETTINGS,
+    SCREENS,
     Chosen,
     Control,
     autoencoders,
@@ -29,8 +30,6 @@ from perturbook.pages.table import ROOT
 
 DEPOSIT = ROOT / "results" / "concepts-control.csv"
 COLUMNS = ["backbone", "arm", "quantity", "of", "value"]
-KEPT = 100
-"""Genes of a ranking that are kept beside those of the panel and the Hallmark set; the others are told by their number."""
 Row = tuple[str, str, object, float]
 
 
@@ -53,7 +52,8 @@ def make(names: Sequence[str] = (), to: Path = DEPOSIT) -> Iterator[str]:
         new = pd.DataFrame(rows, columns=COLUMNS)
         others = kept[kept["backbone"] != name]
         kept = pd.concat([others, new], ignore_index=True) if len(others) else new
-        settings = {"autoencoders": SAES[name], "prototypes": PROTOTYPES, **SETTINGS.as_dict()}
+        settings = {"autoencoders": SAES, "batch": BATCH, "prototypes": PROTOTYPES}
+        settings["verified"] = {one: screen.lead for one, screen in SCREENS.items()}
         trained_table.write(kept, to, PAGE, DATA, settings)
     yield f"{to.name}: {len(kept):,} rows"
 
@@ -111,8 +111,9 @@ def _tested(found: ConceptAttribution) -> np.ndarray:
 
 
 def _scores(found: ConceptAttribution) -> pd.Series:
-    """Scores of the tested genes, highest first."""
-    return found.ranking
+    """Scores of the tested genes, highest first; one that the screen did not let through counts as 0, which no derivative is."""
+    tested = found.scores[_tested(found)]
+    return ordered(tested[found.rank_by].where(tested["status"] == "exact", 0.0))
 
 
 def _genes(arm: str, scores: pd.Series) -> Iterator[Row]:
