@@ -1,6 +1,6 @@
 """Planted programs: simulated cells in which it is known which genes a concept should be attributed to.
 
-Cells of four types express six programs of thirty genes each. The first is the stimulation: half of the cells have it.
+Cells of three types express five programs of thirty genes each. The first is the stimulation: half of the cells have it.
 The others switch on in a part of the cells; programs come in pairs, and with probability `together` the second of a pair is
 switched as the first is. The encoder is linear: principal components of log1p of scaled counts. A concept is chosen for each
 program on validation cells, attributed, and compared with differential expression of the same training cells.
@@ -27,15 +27,15 @@ from perturbook.data.simulated_counts import DISPERSION, CellModel, draw_counts
 from perturbook.pages.concepts_control import aurocs
 from perturbook.pages.concepts_control_arms import ranked_differential
 
-GENES, TYPES, PROGRAMS, SIZE, CELLS = 600, 4, 6, 30, 1800
+GENES, TYPES, PROGRAMS, SIZE, CELLS = 300, 3, 5, 30, 1800
 TOGETHER = (0.0, 0.4, 0.8)
 """How often the second program of a pair is switched as the first: what confounds a comparison of cells."""
-SEEDS = 10
-GENE_SD, TYPE_SD, EFFECT = 1.0, 0.25, (0.8, 1.6)
+SEEDS = 6
+GENE_SD, TYPE_SD, EFFECT = 1.0, 0.25, (1.0, 2.0)
 """Spread of mean log expression between genes and of a gene between types; log effects of a program's genes."""
 RATE = 0.3
 """Share of cells in which a program is active; half for the stimulation."""
-WIDTH, LATENTS, K = 32, 64, 4
+WIDTH, LATENTS, K = 16, 16, 4
 SETTINGS = SAESettings(batch=64, passes=60, learning_rate=3e-3, final_share=0.1)
 ARMS = {
     "attribution": "Attribution",
