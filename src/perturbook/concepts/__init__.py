@@ -17,6 +17,12 @@ _HOMES = {
     "DICTIONARIES": "dictionaries",
     "fit_dictionary": "dictionaries",
     "quality": "fidelity",
+    "attribute": "attribution",
+    "AttributionSettings": "attribution_settings",
+    "Cells": "embedded_cells",
+    "Screen": "gradient_screen",
+    "ScGPTSwaps": "scgpt_swaps",
+    "ScviSwaps": "scvi_swaps",
 }
 
 __all__ = [*_HOMES]

@@ -42,7 +42,8 @@ def make(names: Sequence[str] = (), to: Path = DEPOSIT, n: int = CONCEPTS) -> It
 
 def stored(path: Path = DEPOSIT) -> pd.DataFrame:
     """The deposit; raises InputError where it is missing, of other cells, or a concept has no genes."""
-    rows = trained_table.read(path, COLUMNS, PAGE, DATA)
+    trained_table.read(path, COLUMNS, PAGE, DATA)
+    rows = pd.read_csv(path, dtype={"of": str, "to": str})  # names and numbers stand in one column
     if rows.empty or rows.groupby("concept")["quantity"].agg(lambda of: "gene" not in set(of)).any():
         raise InputError(f"{path} lacks the genes of a concept; make it with `perturbook train {PAGE}`.")
-    return rows.assign(**{name: rows[name].fillna("").astype(str) for name in ("of", "to")})
+    return rows.fillna({"of": "", "to": ""})

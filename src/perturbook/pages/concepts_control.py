@@ -119,19 +119,18 @@ def concept_marks(auroc: dict[str, float], major: list[str]) -> list[Mark]:
     ]
 
 
-def gene_marks(scores: pd.Series, sets: Sets) -> list[Mark]:
-    """Are interferon genes first? `scores` of the tested genes, by gene, highest first.
+def gene_marks(ranked: list[str], auroc: float, sets: Sets) -> list[Mark]:
+    """Are interferon genes first? `ranked` are 30 genes or more, best first; `auroc` is that of the panel over all tested.
 
     The counts are met where the panel alone, or the Hallmark set alone, reaches them.
     """
-    ranked = list(scores.index)
     made = []
     for top, least in ((10, TOP_10), (30, TOP_30)):
         found = hits(ranked, sets, top)
         said = f"{found['panel']} of the panel, {found['hallmark']} of the Hallmark set"
         made.append(Mark(f"Top {top} genes", f"at least {least}", said, max(found.values()) >= least))
-    value = panel_auroc(scores, sets.panel)
-    return [*made, Mark("Panel, AUROC", f"at least {PANEL_AUROC:.2f}", f"{value:.3f}", value >= PANEL_AUROC)]
+    asked = f"at least {PANEL_AUROC:.2f}"
+    return [*made, Mark("Panel, AUROC over tested genes", asked, f"{auroc:.3f}", auroc >= PANEL_AUROC)]
 
 
 def panel_auroc(scores: pd.Series, panel: frozenset[str]) -> float:
@@ -147,9 +146,9 @@ def set_mark(nes: pd.Series) -> Mark:
     return Mark("Interferon-alpha set by NES", "place 1", said, place == 1)
 
 
-def unrelated_mark(scores: pd.Series, sets: Sets, what: str) -> Mark:
+def unrelated_mark(ranked: list[str], auroc: float, sets: Sets, what: str) -> Mark:
     """A concept of something else must meet none of the marks of `gene_marks`."""
-    marks = gene_marks(scores, sets)
+    marks = gene_marks(ranked, auroc, sets)
     met = [one.name for one in marks if one.met]
     said = "; ".join(f"{one.name.lower()}: {one.found}" for one in marks)
     return Mark(f"Concept of another label ({what})", "none of the three gene marks", said, not met)

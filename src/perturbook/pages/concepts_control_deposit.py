@@ -12,8 +12,17 @@ import pandas as pd
 from perturbook import data
 from perturbook.concepts.attribution import ConceptAttribution
 from perturbook.errors import ConfigError, InputError
-from perturbook.pages import trained_table
-from perturbook.pages.concepts_control import DATA, PAGE, PROTOTYPES, STIMULATION, TYPE
+from perturbook.pages import planted_programs_deposit, trained_table
+from perturbook.pages.concepts_control import (
+    DATA,
+    PAGE,
+    PROTOTYPES,
+    SET,
+    STIMULATION,
+    TYPE,
+    Sets,
+    panel_auroc,
+)
 from perturbook.pages.concepts_control_arms import (
     ARMS,
     BACKBONES,
@@ -30,20 +39,35 @@ from perturbook.pages.table import ROOT
 
 DEPOSIT = ROOT / "results" / "concepts-control.csv"
 COLUMNS = ["backbone", "arm", "quantity", "of", "value"]
+KEPT = 60
+"""Genes of a ranking that are kept; the others are counted."""
 Row = tuple[str, str, object, float]
 
 
 def make(names: Sequence[str] = (), to: Path = DEPOSIT) -> Iterator[str]:
     """Run the control with every backbone, or those named, store what came out, and say so line by line.
 
+    Args:
+        names: some of `BACKBONES`, or "planted" for the planted programs; all where empty. Rows of others are kept.
+        to: the deposit.
+
     Raises:
-        ConfigError: an unknown backbone. DataUnavailable: the cells cannot be had.
+        ConfigError: an unknown name. DataUnavailable: the cells cannot be had.
     """
-    if unknown := sorted(set(names) - set(BACKBONES)):
-        raise ConfigError(f"Unknown backbone {unknown[0]!r}. Known: {', '.join(BACKBONES)}.")
+    known = [*BACKBONES, "planted"]
+    if unknown := sorted(set(names) - set(known)):
+        raise ConfigError(f"Unknown part {unknown[0]!r}. Known: {', '.join(known)}.")
+    chosen = names or known
+    if real := [name for name in BACKBONES if name in chosen]:
+        yield from _controls(real, to)
+    if "planted" in chosen:
+        yield from planted_programs_deposit.make(to.with_name(planted_programs_deposit.DEPOSIT.name))
+
+
+def _controls(names: Sequence[str], to: Path) -> Iterator[str]:
     adata = data.load(DATA)
     kept = pd.read_csv(to) if to.is_file() else pd.DataFrame(columns=COLUMNS)
-    for name in names or BACKBONES:
+    for name in names:
         rows = []
         for arm, *row in results(Control.of(name, adata), name):
             if not rows or rows[-1][1] != arm:
@@ -52,10 +76,32 @@ def make(names: Sequence[str] = (), to: Path = DEPOSIT) -> Iterator[str]:
         new = pd.DataFrame(rows, columns=COLUMNS)
         others = kept[kept["backbone"] != name]
         kept = pd.concat([others, new], ignore_index=True) if len(others) else new
+        kept = condensed(kept, Sets.of(list(adata.var_names), data.load("geneset-hallmark")[SET]))
         settings = {"autoencoders": SAES, "batch": BATCH, "prototypes": PROTOTYPES}
         settings["verified"] = {one: screen.lead for one, screen in SCREENS.items()}
         trained_table.write(kept, to, PAGE, DATA, settings)
     yield f"{to.name}: {len(kept):,} rows"
+
+
+def condensed(rows: pd.DataFrame, sets: Sets) -> pd.DataFrame:
+    """Of every ranking the first `KEPT` genes and what is counted over all of them; rows that are condensed stay as they are.
+
+    The genes of the panel and of the Hallmark set that are measured are told once, as an arm "genes" without a backbone.
+    """
+    ranked = rows["quantity"] == "score"
+    parts = [rows[~ranked & (rows["arm"] != "genes")]]
+    for (name, arm), own in rows[ranked].groupby(["backbone", "arm"], sort=False):
+        done = ((rows["backbone"] == name) & (rows["arm"] == arm) & (rows["quantity"] == "tested")).any()
+        parts.append(own.head(KEPT))
+        if not done:
+            scores = own.set_index("of")["value"].astype(float)
+            told = {("tested", ""): len(scores), ("counted as zero", ""): int((scores == 0).sum())}
+            told |= {("set auroc", of): panel_auroc(scores, getattr(sets, of)) for of in ("panel", "hallmark")}
+            told |= {("set tested", of): scores.index.isin(getattr(sets, of)).sum() for of in ("panel", "hallmark")}
+            made = [(name, arm, quantity, of, value) for (quantity, of), value in told.items()]
+            parts.append(pd.DataFrame(made, columns=COLUMNS))
+    genes = [("", "genes", of, gene, 1.0) for of in ("panel", "hallmark") for gene in sorted(getattr(sets, of))]
+    return pd.concat([*parts, pd.DataFrame(genes, columns=COLUMNS)], ignore_index=True)
 
 
 def results(control: Control, name: str) -> Iterator[Row]:
@@ -149,11 +195,12 @@ def enrichment(scores: pd.Series, permutations: int = 1000) -> pd.Series:
 
 def stored(path: Path = DEPOSIT) -> pd.DataFrame:
     """The deposit; raises InputError where it is missing, lacks a backbone or an arm, or was made from other cells."""
-    rows = trained_table.read(path, COLUMNS, PAGE, DATA)
+    trained_table.read(path, COLUMNS, PAGE, DATA)
+    rows = pd.read_csv(path, dtype={"of": str, "backbone": str}).fillna({"of": "", "backbone": ""})
     arms = {"cells", "sae", "gradient", "de", "de_concept", "unrelated", *ARMS}
     for name in BACKBONES:
         if lacking := sorted(arms - set(rows.loc[rows["backbone"] == name, "arm"])):
             raise InputError(
                 f"{path} lacks {lacking[0]} of {name}; make it with `perturbook train {PAGE} {name}`."
             )
-    return rows.assign(of=rows["of"].fillna(""))
+    return rows

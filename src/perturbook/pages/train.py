@@ -39,8 +39,22 @@ def _additive(names: Sequence[str]) -> Iterator[str]:
     yield from fresh_pairs.make()
 
 
+def _concepts_control(names: Sequence[str]) -> Iterator[str]:
+    from perturbook.pages import concepts_control_deposit
+
+    yield from concepts_control_deposit.make(names)
+
+
+def _concepts_attribution(names: Sequence[str]) -> Iterator[str]:
+    from perturbook.pages import concepts_attribution_deposit
+
+    yield from concepts_attribution_deposit.make(names)
+
+
 STUDIES: dict[str, Callable[[Sequence[str]], Iterator[str]]] = {
     "additive": _additive,
+    "concepts_attribution": _concepts_attribution,
+    "concepts_control": _concepts_control,
     "identifiability": _identifiability,
     "latents": _latents,
 }
