@@ -34,9 +34,7 @@ class Told:
         """Raises InputError for a concept that is not deposited."""
         known = list(dict.fromkeys(rows["concept"].astype(int)))
         if concept not in known:
-            raise InputError(
-                f"Concept {concept} is not deposited. Deposited: {', '.join(map(str, known))}."
-            )
+            raise InputError(f"Concept {concept} is not deposited. Deposited: {', '.join(map(str, known))}.")
         return cls(rows[rows["concept"] == concept], concept)
 
     def table(self, quantity: str) -> pd.DataFrame:
@@ -123,7 +121,11 @@ def pairs(told: Told, cells: pd.DataFrame | None) -> list[dict[str, object]]:
     for row in told.table("pair").itertuples():
         filled = {"Prototype": _cell(row.of, cells), "Code": f"{codes[row.of]:.3f}"}
         if np.isnan(row.value):
-            filled |= {"Counterfactual": "no match", "Distance": "undefined", "Genes that differ": "undefined"}
+            filled |= {
+                "Counterfactual": "no match",
+                "Distance": "undefined",
+                "Genes that differ": "undefined",
+            }
         else:
             filled |= {
                 "Counterfactual": _cell(row.to, cells),

@@ -30,9 +30,7 @@ def by_hand() -> HTML:
     encoder = LinearEncoder(np.array([[1, 0, -1], [0, 1, 0]], float))
     concept = FixedDictionary(np.eye(2), np.eye(2), k=1)
     z = encoder.embed(np.arange(3), BY_HAND).numpy()
-    cells = Cells(
-        sp.csr_matrix(BY_HAND), z, ["gene 1", "gene 2", "gene 3"], pd.DataFrame(index=["i", "c"])
-    )
+    cells = Cells(sp.csr_matrix(BY_HAND), z, ["gene 1", "gene 2", "gene 3"], pd.DataFrame(index=["i", "c"]))
     found, _ = attribute(encoder, concept.double(), cells, [0], AttributionSettings(n=1))
     swaps = found[0].swaps.set_index("gene")
     filled = []
@@ -43,7 +41,12 @@ def by_hand() -> HTML:
             row[title] = f"{swaps.loc[at, name]:.2f}" if there else "0, skipped"
         filled.append(row)
     sums = completeness(found[0]).iloc[0]
-    total = {"Gene": "completeness", "Prototype": "", "Counterfactual": "", "Relative": f"{sums['relative']:.2f}"}
+    total = {
+        "Gene": "completeness",
+        "Prototype": "",
+        "Counterfactual": "",
+        "Relative": f"{sums['relative']:.2f}",
+    }
     filled.append(total | {"Absolute": "", "Pre-activation": f"{sums['pre']:.2f}"})
     return HTML(table(filled, "A linear encoder of three genes, computed here"))
 
@@ -51,7 +54,9 @@ def by_hand() -> HTML:
 def pair_table(rows: pd.DataFrame, concept: int) -> HTML:
     """Prototypes and counterfactuals of the chosen concept."""
     told = Told.of(rows, concept)
-    return HTML(table(pairs(told, training_cells())[:SHOWN], f"Real cells: {told.name}; the first {SHOWN} prototypes"))
+    return HTML(
+        table(pairs(told, training_cells())[:SHOWN], f"Real cells: {told.name}; the first {SHOWN} prototypes")
+    )
 
 
 def gene_table(rows: pd.DataFrame, concept: int) -> HTML:
@@ -173,7 +178,11 @@ def deletion_verdict(told: Told) -> str:
     first, own = areas.index[0], areas["attribution"]
     low = told.areas["random, lowest"]
     beats = "below" if own < low else "not below"
-    best = "the lowest of all orders" if first == "attribution" else f"above {ARMS[first].lower()} ({number(areas.iloc[0], 3)})"
+    best = (
+        "the lowest of all orders"
+        if first == "attribution"
+        else f"above {ARMS[first].lower()} ({number(areas.iloc[0], 3)})"
+    )
     return (
         f"The deletion area of attribution is {number(own, 3)}, {best}; it is {beats} that of every one of 20 random orders of like expression "
         f"(lowest {number(low, 3)}), and DE has {number(areas['DE'], 3)}."
@@ -199,7 +208,9 @@ def verdicts(rows: pd.DataFrame, concept: int) -> Markdown:
 def answer(rows: pd.DataFrame, concept: int) -> Markdown:
     """The page in a sentence."""
     told = Told.of(rows, concept)
-    return Markdown(f"**{told.name}: its first genes are {', '.join(told.genes.index[:5])}. {cutoff_verdict(told)}**")
+    return Markdown(
+        f"**{told.name}: its first genes are {', '.join(told.genes.index[:5])}. {cutoff_verdict(told)}**"
+    )
 
 
 def provenance(page: str, concept: int) -> HTML:

@@ -96,11 +96,17 @@ def condensed(rows: pd.DataFrame, sets: Sets) -> pd.DataFrame:
         if not done:
             scores = own.set_index("of")["value"].astype(float)
             told = {("tested", ""): len(scores), ("counted as zero", ""): int((scores == 0).sum())}
-            told |= {("set auroc", of): panel_auroc(scores, getattr(sets, of)) for of in ("panel", "hallmark")}
-            told |= {("set tested", of): scores.index.isin(getattr(sets, of)).sum() for of in ("panel", "hallmark")}
+            told |= {
+                ("set auroc", of): panel_auroc(scores, getattr(sets, of)) for of in ("panel", "hallmark")
+            }
+            told |= {
+                ("set tested", of): scores.index.isin(getattr(sets, of)).sum() for of in ("panel", "hallmark")
+            }
             made = [(name, arm, quantity, of, value) for (quantity, of), value in told.items()]
             parts.append(pd.DataFrame(made, columns=COLUMNS))
-    genes = [("", "genes", of, gene, 1.0) for of in ("panel", "hallmark") for gene in sorted(getattr(sets, of))]
+    genes = [
+        ("", "genes", of, gene, 1.0) for of in ("panel", "hallmark") for gene in sorted(getattr(sets, of))
+    ]
     return pd.concat([*parts, pd.DataFrame(genes, columns=COLUMNS)], ignore_index=True)
 
 

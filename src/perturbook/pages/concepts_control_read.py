@@ -31,7 +31,11 @@ TITLES = {
 """Arms as a reader sees them, in the order of tables."""
 CONCEPTS = ("sae", "neurons", "pca", "ica")
 """Arms that begin with a concept chosen for the stimulation."""
-PLACES = {"validation": "Validation cells", "test": "Test cells", "held out": f"{HELD_TYPE} cells, never trained on"}
+PLACES = {
+    "validation": "Validation cells",
+    "test": "Test cells",
+    "held out": f"{HELD_TYPE} cells, never trained on",
+}
 PARTS = ("train", "validation", "test", "held out")
 
 

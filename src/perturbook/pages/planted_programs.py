@@ -142,9 +142,7 @@ class Read:
         activate the concept, so that a pair differs in all that a cell can differ in.
         """
         how = {"against": "random"} if shuffled else {"match_on": ("type",)}
-        found, _ = attribute(
-            self.encoder, self.sae, self.training, [concept], AttributionSettings(**how)
-        )
+        found, _ = attribute(self.encoder, self.sae, self.training, [concept], AttributionSettings(**how))
         scores = found[concept].scores
         return np.where(scores["status"] == "exact", scores[found[concept].rank_by], 0.0)
 
@@ -180,7 +178,9 @@ def _differential(x: np.ndarray, active: np.ndarray) -> np.ndarray:
     return ranked_differential(x, active, names).sort_index().to_numpy()
 
 
-def study(seeds: Sequence[int] = range(SEEDS), together: Sequence[float] = TOGETHER) -> Iterator[pd.DataFrame]:
+def study(
+    seeds: Sequence[int] = range(SEEDS), together: Sequence[float] = TOGETHER
+) -> Iterator[pd.DataFrame]:
     """Every program of every world, one table per world with the columns `COLUMNS`."""
     for share in together:
         for seed in seeds:

@@ -42,7 +42,9 @@ def stored(path: Path = DEPOSIT) -> pd.DataFrame:
         raise InputError(f"{path} is missing; {again}")
     rows = pd.read_csv(path)
     if list(rows.columns) != COLUMNS:
-        raise InputError(f"{path} has columns {', '.join(rows.columns)}; expected {', '.join(COLUMNS)}; {again}")
+        raise InputError(
+            f"{path} has columns {', '.join(rows.columns)}; expected {', '.join(COLUMNS)}; {again}"
+        )
     if len(rows[["together", "seed"]].drop_duplicates()) != SEEDS * len(TOGETHER):
         raise InputError(f"{path} lacks a world; {again}")
     return rows

@@ -6,7 +6,13 @@ import pandas as pd
 from perturbook.pages.concepts_attribution_read import ARMS, Told, concepts
 from perturbook.pages.palette import BLUE, CATEGORY, GREY, VERMILLION
 
-ORDERS = ["Attribution", "Gradient", "DE, active against inactive", "Removal instead of swap", "Expression level"]
+ORDERS = [
+    "Attribution",
+    "Gradient",
+    "DE, active against inactive",
+    "Removal instead of swap",
+    "Expression level",
+]
 ORDERS += ["Random, like expression (mean of 20)"]
 DASHES = [[1, 0], [6, 2], [2, 2], [8, 3, 2, 3], [4, 4], [1, 3]]
 CELLS = {"concept": "This concept", "controls": "Negative controls"}
@@ -58,7 +64,8 @@ def cutoff_chart(rows: pd.DataFrame, concept: int) -> alt.LayerChart:
     """Share of tested genes above every cutoff, of a concept and of its negative controls; 0.05 and the null cutoff marked."""
     told = concepts(rows)
     made = pd.concat(
-        one.above.assign(concept=one.name, of=one.above["of"].map(CELLS), share=one.above["share"].round(5)) for one in told
+        one.above.assign(concept=one.name, of=one.above["of"].map(CELLS), share=one.above["share"].round(5))
+        for one in told
     )
     made = made[made["share"] > 0]
     marks = pd.DataFrame(
@@ -74,7 +81,9 @@ def cutoff_chart(rows: pd.DataFrame, concept: int) -> alt.LayerChart:
         .transform_filter(alt.datum.concept == pick)
         .mark_line(point=True)
         .encode(
-            x=alt.X("cutoff:Q", title="Cutoff on the relative change (log scale)", scale=alt.Scale(type="log")),
+            x=alt.X(
+                "cutoff:Q", title="Cutoff on the relative change (log scale)", scale=alt.Scale(type="log")
+            ),
             y=alt.Y("share:Q", title="Share of tested genes above (log scale)", scale=alt.Scale(type="log")),
             color=alt.Color("of:N", scale=alt.Scale(domain=domain, range=[BLUE, GREY]), **look),
             strokeDash=alt.StrokeDash("of:N", scale=alt.Scale(domain=domain, range=[[1, 0], [4, 3]]), **look),

@@ -48,7 +48,9 @@ def separation_chart(rows: pd.DataFrame) -> alt.LayerChart:
             tooltip=["concept", "cells", alt.Tooltip("auroc:Q", format=".3f")],
         )
     )
-    rule = alt.Chart(pd.DataFrame({"mark": [AUROC]})).mark_rule(strokeDash=[4, 3], color=GREY).encode(x="mark:Q")
+    rule = (
+        alt.Chart(pd.DataFrame({"mark": [AUROC]})).mark_rule(strokeDash=[4, 3], color=GREY).encode(x="mark:Q")
+    )
     said = "; ".join(
         f"{one.backbone}, {one.concept}: {one.auroc:.3f}"
         for one in made[made["cells"] == PLACES["test"]].itertuples()
@@ -80,7 +82,9 @@ def gene_chart(rows: pd.DataFrame) -> alt.Chart:
         for place, (gene, value) in enumerate(came.values(arm, "score").head(SHOWN).items())
     )
     names = list(dict.fromkeys(made["ranking"]))
-    pick = alt.param(name="ranking", value=names[0], bind=alt.binding_select(options=names, name="Ranked by: "))
+    pick = alt.param(
+        name="ranking", value=names[0], bind=alt.binding_select(options=names, name="Ranked by: ")
+    )
     look = {"title": None, "legend": alt.Legend(orient="top")}
     first = all_of(rows)[next(iter(BACKBONES))]
     found = hits(first.ranked("sae"), first.sets, SHOWN)
@@ -90,8 +94,12 @@ def gene_chart(rows: pd.DataFrame) -> alt.Chart:
         .mark_point(filled=True, size=80, opacity=1)
         .encode(
             x=alt.X("score:Q", title="Score: relative change of the code, or signed -log10 p of DE"),
-            y=alt.Y("gene:N", title="Gene, best first", sort=alt.EncodingSortField("place", order="ascending")),
-            color=alt.Color("class:N", scale=alt.Scale(domain=list(CLASSES), range=[VERMILLION, BLUE, GREY]), **look),
+            y=alt.Y(
+                "gene:N", title="Gene, best first", sort=alt.EncodingSortField("place", order="ascending")
+            ),
+            color=alt.Color(
+                "class:N", scale=alt.Scale(domain=list(CLASSES), range=[VERMILLION, BLUE, GREY]), **look
+            ),
             shape=alt.Shape("class:N", scale=alt.Scale(domain=list(CLASSES), range=SHAPES[:3]), **look),
             tooltip=["place", "gene", "class", alt.Tooltip("score:Q", format=".3g")],
         )
@@ -116,23 +124,35 @@ def planted_chart(worlds: pd.DataFrame) -> alt.LayerChart:
     for (share, of), _ in own.groupby(["together", "arm"]):
         one = compared(worlds[worlds["together"] == share], of).other
         means.append(
-            {"share": f"{share:.0%} of switches shared", "arm": ARMS[of], "mean": one.mean, "low": one.low, "high": one.high}
+            {
+                "share": f"{share:.0%} of switches shared",
+                "arm": ARMS[of],
+                "mean": one.mean,
+                "low": one.low,
+                "high": one.high,
+            }
         )
     means = pd.DataFrame(means).round(4)
     shares = list(dict.fromkeys(points["share"]))
-    pick = alt.param(name="share", value=shares[0], bind=alt.binding_select(options=shares, name="Programs: "))
+    pick = alt.param(
+        name="share", value=shares[0], bind=alt.binding_select(options=shares, name="Programs: ")
+    )
     y = alt.Y("arm:N", title=None, sort=order, axis=alt.Axis(labelLimit=260))
     x = {"title": "AUPRC of the planted genes", "scale": alt.Scale(domain=[0, 1])}
     dots = (
         alt.Chart(points[["share", "arm", "value", "seed", "program"]])
         .transform_filter(alt.datum.share == pick)
         .mark_tick(color=GREY, opacity=0.6, thickness=1.5)
-        .encode(x=alt.X("value:Q", **x), y=y, tooltip=["seed", "program", alt.Tooltip("value:Q", format=".3f")])
+        .encode(
+            x=alt.X("value:Q", **x), y=y, tooltip=["seed", "program", alt.Tooltip("value:Q", format=".3f")]
+        )
     )
     base = alt.Chart(means).transform_filter(alt.datum.share == pick)
     bars = base.mark_rule(color=BLUE, strokeWidth=2).encode(x=alt.X("low:Q", **x), x2="high:Q", y=y)
     mid = base.mark_point(filled=True, size=80, color=GREEN, shape="diamond", opacity=1).encode(
-        x=alt.X("mean:Q", **x), y=y, tooltip=["arm", *(alt.Tooltip(f"{n}:Q", format=".3f") for n in ("mean", "low", "high"))]
+        x=alt.X("mean:Q", **x),
+        y=y,
+        tooltip=["arm", *(alt.Tooltip(f"{n}:Q", format=".3f") for n in ("mean", "low", "high"))],
     )
     said = "; ".join(f"{one.share}, {one.arm}: {one.mean:.2f}" for one in means.itertuples())
     return (

@@ -1,0 +1,99 @@
+"""Tables and sentences of the planted programs; all cells are simulated."""
+
+import numpy as np
+import pandas as pd
+from IPython.display import HTML
+
+from perturbook.pages import planted_programs as planted
+from perturbook.pages.html_table import table
+from perturbook.pages.planted_programs_deposit import aim, compared, stimulation
+from perturbook.pages.present import number
+
+
+def planted_table(worlds: pd.DataFrame) -> HTML:
+    """AUPRC of every arm by how often programs go together, and the paired difference of attribution."""
+    filled = []
+    for share in (*sorted(worlds["together"].unique()), None):
+        own = worlds if share is None else worlds[worlds["together"] == share]
+        for arm, title in planted.ARMS.items():
+            made = compared(own, arm)
+            row = {
+                "Programs switched together": "all worlds" if share is None else f"{share:.0%}",
+                "Ranked by": title,
+                "AUPRC, mean": number(made.other.mean, 3),
+            }
+            gap = made.difference
+            row["Attribution minus this, 95 % interval"] = (
+                "" if arm == "attribution" else f"{gap.mean:+.3f} [{gap.low:+.3f}, {gap.high:+.3f}]"
+            )
+            filled.append(row)
+    return HTML(table(filled, "Simulated cells: planted genes found", ["Programs switched together"]))
+
+
+def stimulation_table(worlds: pd.DataFrame) -> HTML:
+    """The stimulation of every world: its concept, and planted genes among the top 10."""
+    made = stimulation(worlds)
+    filled = [
+        {
+            "Programs switched together": f"{share:.0%}",
+            "Worlds": len(own),
+            "Concept AUROC on test, median (least)": f"{own['concept auroc'].median():.3f} ({own['concept auroc'].min():.3f})",
+            "Planted among top 10, mean": number(own["attribution top 10"].mean(), 1),
+            "With shuffled pairs": number(own["shuffled top 10"].mean(), 1),
+            "AUPRC, mean": number(own["attribution auprc"].mean(), 3),
+            "AUPRC with shuffled pairs": number(own["shuffled auprc"].mean(), 3),
+        }
+        for share, own in made.groupby("together")
+    ]
+    return HTML(table(filled, "Simulated stimulation of 30 genes"))
+
+
+def planted_verdicts(worlds: pd.DataFrame) -> list[str]:
+    """Whether the aim is met, against which opponent, and why."""
+    made = {arm: compared(worlds, arm) for arm in ("de", "de_within", "de_truth", "shuffled")}
+    gap = made["de"].difference
+    said = (
+        f"Planted programs, simulated: the aim, attribution's AUPRC above DE's by an interval, is **{'met' if aim(worlds) else 'missed'}**: "
+        f"{number(made['de'].own.mean, 3)} against {number(made['de'].other.mean, 3)}, difference {gap.mean:+.3f} "
+        f"[{gap.low:+.3f}, {gap.high:+.3f}] over {gap.n_defined} programs of {worlds['seed'].nunique()} seeds."
+    )
+    parts = []
+    for share, own in worlds.groupby("together"):
+        one = compared(own, "de").difference
+        parts.append(
+            f"{one.mean:+.3f} [{one.low:+.3f}, {one.high:+.3f}] where {share:.0%} of switches are shared"
+        )
+    told = made["de_truth"]
+    concept = worlds[(worlds["arm"] == "concept")]["value"]
+    why = (
+        f"Simulated, by degree: {'; '.join(parts)}. DE that is told which cells have the program reaches {number(told.other.mean, 3)}: "
+        f"what limits both others is the concept, whose test AUROC is {concept.median():.2f} in the median and {concept.min():.2f} at "
+        f"least, because a concept that mixes programs is attributed to all of them and correctly so."
+    )
+    shuffled = made["shuffled"].difference
+    less = "lower" if shuffled.low > 0 else "not reliably lower"
+    control = (
+        f"Simulated, with shuffled pairs the AUPRC is {less}: {number(made['shuffled'].other.mean, 3)}, difference "
+        f"{shuffled.mean:+.3f} [{shuffled.low:+.3f}, {shuffled.high:+.3f}]."
+    )
+    return [said, why, control]
+
+
+def live_table(seed: int, together: float, worlds: pd.DataFrame) -> HTML:
+    """One simulated stimulation made here, and how far it is from the deposit."""
+    read = planted.Read.of(planted.World.of(seed, together), seed)
+    now = {(arm, quantity): value for arm, quantity, value in read.scored(0)}
+    filled = [
+        {
+            "Ranked by": title,
+            "AUPRC": number(now[arm, "auprc"], 3),
+            "Planted among top 10": int(now[arm, "top 10"]),
+        }
+        for arm, title in planted.ARMS.items()
+    ]
+    own = worlds[(worlds["seed"] == seed) & (worlds["together"] == together) & (worlds["program"] == 0)]
+    then = own.set_index(["arm", "quantity"])["value"]
+    apart = max((abs(now[key] - value) for key, value in then.items()), default=np.nan)
+    same = "not in the deposit" if np.isnan(apart) else f"equal to the deposit within {apart:.4f}"
+    said = f"test AUROC of the concept {now['concept', 'auroc']:.3f}; {same}"
+    return HTML(table(filled, f"Simulated stimulation, seed {seed}, made here; {said}"))
