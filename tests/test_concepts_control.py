@@ -125,6 +125,7 @@ def stored(good=True):
                     (name, arm, "nes", "OTHER", 1.0),
                 ]
         rows += [(name, "unrelated", "label", "CD4T", 1)]
+        rows += [(name, "probe", "auroc", of, 0.97) for of in ("validation", "test", "held out", "A")]
         rows += [(name, "sae", f"best three, {of}", "7", 0.9) for of in ("validation", "test")]
     made = pd.DataFrame(rows, columns=deposit.COLUMNS)
     return deposit.condensed(made, sets())
@@ -164,6 +165,15 @@ def test_passed_is_said_only_where_every_mark_is_met(worlds):
     assert said.startswith("**scVI: not passed.** 0 of 8 marks") and "0.600; asked at least 0.90" in said
     assert "passed with scGPT, small and scVI" in shown.answer(good, worlds).data
     assert "not passed with either backbone" in shown.answer(bad, worlds).data
+
+
+def test_a_signal_that_only_the_whole_embedding_holds_is_called_so():
+    good, bad = all_of(stored())["scvi"], all_of(stored(good=False))["scvi"]
+    assert "one concept holds the stimulation" in shown.fragmented(good, "scvi")
+    said = shown.fragmented(bad, "scvi")
+    assert "in the embedding but in no single concept" in said and "0.970" in said and "0.600" in said
+    assert "by the sparse autoencoder and the neuron and" in shown.plain_arms(good, "scvi")
+    assert "by no concept of any dictionary" in shown.plain_arms(bad, "scvi")
 
 
 def test_a_pair_of_one_stimulation_is_told():

@@ -110,12 +110,26 @@ class Control:
 
     def measured(self, chosen: Chosen, positive: np.ndarray | None = None) -> dict[str, float]:
         """AUROC of the chosen concept by "validation", "test", "held out" and type (test cells of it)."""
-        positive = self.stimulated if positive is None else positive
-        code = self.codes(chosen.dictionary)[:, [chosen.concept]]
+        code = self.codes(chosen.dictionary)[:, chosen.concept]
+        return self.aurocs_of(code, self.stimulated if positive is None else positive)
+
+    def aurocs_of(self, values: np.ndarray, positive: np.ndarray) -> dict[str, float]:
+        """AUROC of one value per cell, by part and type as in `measured`."""
         types = self.adata.obs[TYPE].astype(str).to_numpy()
         rows = {name: self.part == name for name in ("validation", "test", "held out")}
         rows |= {one: (self.part == "test") & (types == one) for one in sorted(set(types[rows["test"]]))}
-        return {name: float(aurocs(code[own], positive[own])[0]) for name, own in rows.items()}
+        return {name: float(aurocs(values[own, None], positive[own])[0]) for name, own in rows.items()}
+
+    def probe(self) -> dict[str, float]:
+        """AUROC of a logistic regression that is told the stimulation of the training cells: is it in the embedding at all?"""
+        from sklearn.linear_model import LogisticRegression
+        from sklearn.pipeline import make_pipeline
+        from sklearn.preprocessing import StandardScaler
+
+        own, z = self.part == "train", self.z.astype(float)
+        fitted = make_pipeline(StandardScaler(), LogisticRegression(max_iter=2000))
+        fitted.fit(z[own], self.stimulated[own])
+        return self.aurocs_of(fitted.decision_function(z), self.stimulated)
 
     def best_three(self, dictionary: Dictionary) -> list[tuple[int, float, float]]:
         """Concepts with the highest validation AUROC: number, on validation, on test."""

@@ -119,6 +119,8 @@ def results(control: Control, name: str) -> Iterator[Row]:
         yield "sae", "best three, validation", number, valid
         yield "sae", "best three, test", number, test
     yield "sae", "k", "", best.dictionary.k
+    for of, value in control.probe().items():
+        yield "probe", "auroc", of, value
     found = control.attribute(best)
     yield from _concept("sae", control, best, found)
     gradient = found.scores.loc[_tested(found), "first_order"]
@@ -203,7 +205,7 @@ def stored(path: Path = DEPOSIT) -> pd.DataFrame:
     """The deposit; raises InputError where it is missing, lacks a backbone or an arm, or was made from other cells."""
     trained_table.read(path, COLUMNS, PAGE, DATA)
     rows = pd.read_csv(path, dtype={"of": str, "backbone": str}).fillna({"of": "", "backbone": ""})
-    arms = {"cells", "sae", "gradient", "de", "de_concept", "unrelated", *ARMS}
+    arms = {"cells", "sae", "probe", "gradient", "de", "de_concept", "unrelated", *ARMS}
     for name in BACKBONES:
         if lacking := sorted(arms - set(rows.loc[rows["backbone"] == name, "arm"])):
             raise InputError(

@@ -31,6 +31,8 @@ TITLES = {
 """Arms as a reader sees them, in the order of tables."""
 CONCEPTS = ("sae", "neurons", "pca", "ica")
 """Arms that begin with a concept chosen for the stimulation."""
+PROBE = "Whole embedding, told the labels"
+"""A logistic regression on the training cells: what could be separated."""
 PLACES = {
     "validation": "Validation cells",
     "test": "Test cells",

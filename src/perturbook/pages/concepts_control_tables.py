@@ -6,7 +6,7 @@ from IPython.display import HTML, Markdown
 from perturbook import data
 from perturbook.evaluation.manifest import manifest
 from perturbook.pages import frame
-from perturbook.pages.concepts_control import DATA, PAGE, PANEL, STIMULATION, TYPE, Mark, hits
+from perturbook.pages.concepts_control import AUROC, DATA, PAGE, PANEL, STIMULATION, TYPE, Mark, hits
 from perturbook.pages.concepts_control_arms import BACKBONES
 from perturbook.pages.concepts_control_read import CONCEPTS, PARTS, TITLES, Came, all_of
 from perturbook.pages.html_table import table
@@ -148,10 +148,39 @@ def against_de(came: Came, name: str) -> str:
     )
 
 
+def fragmented(came: Came, name: str) -> str:
+    """Whether the embedding holds the stimulation though no concept of it does."""
+    best, probe = came.value("sae", "auroc", "test"), came.value("probe", "auroc", "test")
+    if best >= AUROC:
+        return f"{BACKBONES[name]}: one concept holds the stimulation (test AUROC {number(best, 3)}; a probe of the whole embedding {number(probe, 3)})."
+    found = {arm: came.value(arm, "auroc", "test") for arm in CONCEPTS[1:]}
+    plain = max(found, key=found.get)
+    word = (
+        "is in the embedding but in no single concept"
+        if probe >= AUROC
+        else "is hardly in the embedding at all"
+    )
+    return (
+        f"{BACKBONES[name]}: no concept reaches {AUROC:.2f}. The stimulation {word}: a logistic regression on the whole embedding, told the "
+        f"labels of the training cells, reaches {number(probe, 3)} on test cells, the chosen concept {number(best, 3)}, the best "
+        f"{TITLES[plain].split(',')[0].lower()} {number(found[plain], 3)}."
+    )
+
+
+def plain_arms(came: Came, name: str) -> str:
+    """Which of the plainer dictionaries meet the gene marks that the autoencoder is held to."""
+    met = {arm: sum(one.met for one in came.genes(arm)[:3]) for arm in CONCEPTS}
+    best = [TITLES[arm].split(",")[0].lower() for arm, n in met.items() if n == 3]
+    said = f"by the {' and the '.join(best)}" if best else "by no concept of any dictionary"
+    return f"{BACKBONES[name]}: the three marks on the order of genes are all met {said}."
+
+
 def verdicts(rows: pd.DataFrame, worlds: pd.DataFrame) -> Markdown:
     """The page in a list."""
     came = all_of(rows)
     said = [sentence(one, name) for name, one in came.items()]
+    said += [fragmented(one, name) for name, one in came.items()]
+    said += [plain_arms(one, name) for name, one in came.items()]
     said += [against_de(one, name) for name, one in came.items()]
     said += [pairs_verdict(one, name) for name, one in came.items()]
     return Markdown("\n".join(f"- {one}" for one in [*said, *planted_verdicts(worlds)]))

@@ -27,7 +27,7 @@ from perturbook.data.simulated_counts import DISPERSION, CellModel, draw_counts
 from perturbook.pages.concepts_control import aurocs
 from perturbook.pages.concepts_control_arms import ranked_differential
 
-GENES, TYPES, PROGRAMS, SIZE, CELLS = 300, 3, 5, 30, 1800
+GENES, TYPES, PROGRAMS, SIZE, CELLS = 300, 3, 5, 30, 6000
 TOGETHER = (0.0, 0.4, 0.8)
 """How often the second program of a pair is switched as the first: what confounds a comparison of cells."""
 SEEDS = 6
@@ -35,8 +35,10 @@ GENE_SD, TYPE_SD, EFFECT = 1.0, 0.25, (1.0, 2.0)
 """Spread of mean log expression between genes and of a gene between types; log effects of a program's genes."""
 RATE = 0.3
 """Share of cells in which a program is active; half for the stimulation."""
-WIDTH, LATENTS, K = 16, 16, 4
-SETTINGS = SAESettings(batch=64, passes=60, learning_rate=3e-3, final_share=0.1)
+WIDTH, LATENTS, K = 16, 12, 4
+ALONE = {"cells": 1800, "programs": 1}, {"latents": 8, "k": 2}
+"""A world with the stimulation alone, and its concepts: check 18 of `concepts.md`."""
+SETTINGS = SAESettings(batch=64, passes=30, learning_rate=3e-3, final_share=0.1)
 ARMS = {
     "attribution": "Attribution",
     "shuffled": "Attribution, shuffled pairs",
@@ -64,21 +66,23 @@ class World:
     """0: trained on, 1: validation, 2: test; `(cells,)`."""
 
     @classmethod
-    def of(cls, seed: int, together: float = 0.0, cells: int = CELLS) -> "World":
+    def of(
+        cls, seed: int, together: float = 0.0, cells: int = CELLS, programs: int = PROGRAMS
+    ) -> "World":
         """Draw a world."""
         rng = np.random.default_rng([seed, 2025])
         level = rng.normal(0, GENE_SD, GENES) + rng.normal(0, TYPE_SD, (TYPES, GENES))
-        planted = np.zeros((PROGRAMS, GENES), dtype=bool)
-        effects = np.zeros((PROGRAMS, GENES))
-        for one in range(PROGRAMS):
+        planted = np.zeros((programs, GENES), dtype=bool)
+        effects = np.zeros((programs, GENES))
+        for one in range(programs):
             own = rng.choice(GENES, SIZE, replace=False)
             planted[one, own] = True
             effects[one, own] = rng.uniform(*EFFECT, SIZE)
         types = rng.integers(TYPES, size=cells)
-        rates = np.full(PROGRAMS, RATE)
+        rates = np.full(programs, RATE)
         rates[0] = 0.5
-        active = rng.random((cells, PROGRAMS)) < rates
-        for second in range(1, PROGRAMS, 2):
+        active = rng.random((cells, programs)) < rates
+        for second in range(2, programs, 2):  # the stimulation has no partner
             same = rng.random(cells) < together
             active[same, second] = active[same, second - 1]
         strength = active * rng.uniform(0.7, 1.3, active.shape)
@@ -104,7 +108,7 @@ class Read:
     sae: TopKSAE
 
     @classmethod
-    def of(cls, world: World, seed: int, settings: SAESettings = SETTINGS) -> "Read":
+    def of(cls, world: World, seed: int, latents: int = LATENTS, k: int = K) -> "Read":
         """Fit the components and train the autoencoder on the training cells."""
         from sklearn.decomposition import PCA
 
@@ -112,8 +116,8 @@ class Read:
         matrix = PCA(WIDTH, svd_solver="full").fit(world.values[own].astype(float)).components_
         encoder = LinearEncoder(matrix)
         z = encoder.embed(np.arange(GENES), world.values).numpy()
-        sae = TopKSAE(WIDTH, LATENTS, K, seed=seed)
-        train(sae, z.astype(np.float32), settings, cells=np.flatnonzero(own))
+        sae = TopKSAE(WIDTH, latents, k, seed=seed)
+        train(sae, z.astype(np.float32), SETTINGS, cells=np.flatnonzero(own))
         return cls(world, encoder, z, sae.double())
 
     @cached_property

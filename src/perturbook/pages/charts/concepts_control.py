@@ -6,7 +6,7 @@ import pandas as pd
 
 from perturbook.pages.concepts_control import AUROC, hits
 from perturbook.pages.concepts_control_arms import BACKBONES
-from perturbook.pages.concepts_control_read import CONCEPTS, PLACES, TITLES, all_of, class_of
+from perturbook.pages.concepts_control_read import CONCEPTS, PLACES, PROBE, TITLES, all_of, class_of
 from perturbook.pages.palette import BLUE, CATEGORY, GREEN, GREY, VERMILLION
 from perturbook.pages.planted_programs import ARMS
 from perturbook.pages.planted_programs_deposit import compared
@@ -21,12 +21,12 @@ def separation_chart(rows: pd.DataFrame) -> alt.LayerChart:
     made = pd.DataFrame(
         {
             "backbone": BACKBONES[name],
-            "concept": TITLES[arm].split(",")[0],
+            "concept": PROBE if arm == "probe" else TITLES[arm].split(",")[0],
             "cells": PLACES.get(of, f"Test cells, {of}"),
             "auroc": round(value, 4),
         }
         for name, came in all_of(rows).items()
-        for arm in CONCEPTS
+        for arm in (*CONCEPTS, "probe")
         for of, value in came.values(arm, "auroc").items()
         if not np.isnan(value)
     )
