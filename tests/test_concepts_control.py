@@ -138,9 +138,19 @@ def worlds():
         for seed in range(6):
             for program in range(2):
                 base = rng.uniform(0.4, 0.5)
-                gains = {"attribution": 0.2, "shuffled": 0.1, "de": 0.0, "de_within": 0.05, "de_truth": 0.4}
+                gains = {
+                    "attribution": 0.2,
+                    "shuffled": 0.1,
+                    "active": 0.0,
+                    "de": 0.0,
+                    "de_within": 0.05,
+                    "de_truth": 0.4,
+                }
                 rows += [(share, seed, program, arm, "auprc", base + gain) for arm, gain in gains.items()]
                 rows += [(share, seed, program, arm, "top 10", 8) for arm in gains]
+                rows += [
+                    (share, seed, program, arm, "alike", 0.5) for arm in ("attribution", "shuffled", "active")
+                ]
                 rows.append((share, seed, program, "concept", "auroc", 0.97))
     return pd.DataFrame(rows, columns=COLUMNS)
 

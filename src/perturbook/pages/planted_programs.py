@@ -16,7 +16,7 @@ import pandas as pd
 import scipy.sparse as sp
 import torch
 
-from perturbook.concepts.attribution import attribute
+from perturbook.concepts.attribution import ConceptAttribution, attribute
 from perturbook.concepts.attribution_settings import AttributionSettings
 from perturbook.concepts.embedded_cells import Cells
 from perturbook.concepts.linear_encoder import LinearEncoder
@@ -41,12 +41,13 @@ ALONE = {"cells": 1800, "programs": 1}, {"latents": 8, "k": 2}
 SETTINGS = SAESettings(batch=64, passes=30, learning_rate=3e-3, final_share=0.1)
 ARMS = {
     "attribution": "Attribution",
-    "shuffled": "Attribution, shuffled pairs",
+    "shuffled": "Attribution, random pairs",
+    "active": "Attribution, pairs that share the concept",
     "de": "DE, active against inactive cells",
     "de_within": "DE, within types",
     "de_truth": "DE, told which cells have the program",
 }
-"""What ranks genes. The third is the opponent of the aim."""
+"""What ranks genes. The second and third are negative controls, the fourth is the opponent of the aim."""
 COLUMNS = ["together", "seed", "program", "arm", "quantity", "value"]
 
 
@@ -66,9 +67,7 @@ class World:
     """0: trained on, 1: validation, 2: test; `(cells,)`."""
 
     @classmethod
-    def of(
-        cls, seed: int, together: float = 0.0, cells: int = CELLS, programs: int = PROGRAMS
-    ) -> "World":
+    def of(cls, seed: int, together: float = 0.0, cells: int = CELLS, programs: int = PROGRAMS) -> "World":
         """Draw a world."""
         rng = np.random.default_rng([seed, 2025])
         level = rng.normal(0, GENE_SD, GENES) + rng.normal(0, TYPE_SD, (TYPES, GENES))
@@ -139,16 +138,22 @@ class Read:
         obs = pd.DataFrame({"type": self.world.types[own].astype(str)}, index=np.flatnonzero(own).astype(str))
         return Cells(sp.csr_matrix(self.world.values[own]), self.z[own], genes, obs)
 
-    def attributed(self, concept: int, shuffled: bool = False) -> np.ndarray:
-        """Scores of all genes, `(genes,)`; 0 for genes that were not tested.
+    def attributed(self, concept: int, against: str = "inactive") -> ConceptAttribution:
+        """Attribution of a concept; the nearest counterfactual of the same type, or a negative control.
 
-        Counterfactuals are nearest, of the same type. Shuffled: cells of any type drawn at random among those that do not
-        activate the concept, so that a pair differs in all that a cell can differ in.
+        "random": cells of any type drawn at random among those that do not activate the concept. "active": the nearest cell of
+        the same type that does activate it, so that the pair shares what the concept is about.
         """
-        how = {"against": "random"} if shuffled else {"match_on": ("type",)}
-        found, _ = attribute(self.encoder, self.sae, self.training, [concept], AttributionSettings(**how))
-        scores = found[concept].scores
-        return np.where(scores["status"] == "exact", scores[found[concept].rank_by], 0.0)
+        match_on = () if against == "random" else ("type",)
+        settings = AttributionSettings(match_on=match_on, against=against)
+        return attribute(self.encoder, self.sae, self.training, [concept], settings)[0][concept]
+
+    def alike(self, found: ConceptAttribution, program: int) -> float:
+        """Share of pairs whose two cells both have the program, or both lack it; NaN without pairs."""
+        pairs = found.pairs.dropna(subset=["counterfactual"])
+        has = self.world.active[self.world.part == 0, program]
+        ends = [has[pairs[end].to_numpy(int)] for end in ("prototype", "counterfactual")]
+        return float((ends[0] == ends[1]).mean()) if len(pairs) else float("nan")
 
     def scored(self, program: int) -> Iterator[tuple[str, str, float]]:
         """Arm, quantity and value for one program."""
@@ -161,17 +166,24 @@ class Read:
         x, on = world.values[train_on], code[train_on, 0] > 0
         types = world.types[train_on]
         centred = x - np.stack([x[types == one].mean(axis=0) for one in range(TYPES)])[types]
-        made = {
-            "attribution": self.attributed(concept),
-            "shuffled": self.attributed(concept, shuffled=True),
+        ways = {"attribution": "inactive", "shuffled": "random", "active": "active"}
+        found = {arm: self.attributed(concept, against) for arm, against in ways.items()}
+        made = {arm: scores_of(one) for arm, one in found.items()} | {
             "de": _differential(x, on),
             "de_within": _differential(centred, on),
             "de_truth": _differential(x, world.active[train_on, program]),
         }
+        for arm, one in found.items():
+            yield arm, "alike", self.alike(one, program)
         truth = world.planted[program]
         for arm, scores in made.items():
             yield arm, "auprc", float(average_precision_score(truth, scores))
             yield arm, "top 10", float(truth[np.argsort(-scores, kind="stable")[:10]].sum())
+
+
+def scores_of(found: ConceptAttribution) -> np.ndarray:
+    """Scores of all genes, `(genes,)`; 0 for genes that were not tested."""
+    return np.where(found.scores["status"] == "exact", found.scores[found.rank_by], 0.0)
 
 
 def _differential(x: np.ndarray, active: np.ndarray) -> np.ndarray:

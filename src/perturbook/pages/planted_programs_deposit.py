@@ -79,10 +79,11 @@ def aim(rows: pd.DataFrame) -> bool:
 
 
 def stimulation(rows: pd.DataFrame) -> pd.DataFrame:
-    """Program 0 of every world: test AUROC of its concept, planted genes of the top 10, attributed and with shuffled pairs."""
-    own = rows[rows["program"] == 0]
-    keys = [("concept", "auroc"), ("attribution", "top 10"), ("shuffled", "top 10"), ("attribution", "auprc")]
-    keys.append(("shuffled", "auprc"))
-    by = own.set_index(["together", "seed", "arm", "quantity"])["value"]
+    """Program 0 of every world: test AUROC of its concept, and planted genes of the top 10 and AUPRC by kind of pair."""
+    by = rows[rows["program"] == 0].set_index(["together", "seed", "arm", "quantity"])["value"]
+    keys = [("concept", "auroc")]
+    keys += [
+        (arm, what) for arm in ("attribution", "shuffled", "active") for what in ("top 10", "auprc", "alike")
+    ]
     made = {f"{arm} {what}": by.xs((arm, what), level=("arm", "quantity")) for arm, what in keys}
     return pd.DataFrame(made).astype(np.float64)
