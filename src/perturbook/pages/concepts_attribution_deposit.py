@@ -43,7 +43,8 @@ def make(names: Sequence[str] = (), to: Path = DEPOSIT, n: int = CONCEPTS) -> It
 def stored(path: Path = DEPOSIT) -> pd.DataFrame:
     """The deposit; raises InputError where it is missing, of other cells, or a concept has no genes."""
     trained_table.read(path, COLUMNS, PAGE, DATA)
-    rows = pd.read_csv(path, dtype={"of": str, "to": str})  # names and numbers stand in one column
+    # names and numbers stand in one column, and "null" is a name
+    rows = pd.read_csv(path, dtype={"of": str, "to": str}, keep_default_na=False, na_values={"value": [""]})
     if rows.empty or rows.groupby("concept")["quantity"].agg(lambda of: "gene" not in set(of)).any():
         raise InputError(f"{path} lacks the genes of a concept; make it with `perturbook train {PAGE}`.")
-    return rows.fillna({"of": "", "to": ""})
+    return rows

@@ -161,15 +161,20 @@ def cutoff_verdict(told: Told) -> str:
 
 
 def completeness_verdict(told: Told) -> str:
-    """Whether single swaps add up to the joint swap."""
-    mid = told.value("completeness", "relative", "0.5")
-    if mid > 1.2:
-        why = "genes act together or a Top-K code that falls silent is counted for several genes"
-    elif mid < 0.8:
+    """Whether single swaps add up to the joint swap, in the code and in the pre-activation."""
+    mid, pre = (told.value("completeness", kind, "0.5") for kind in ("relative", "pre"))
+    if 0.8 <= pre <= 1.2 and mid < 0.8:
+        why = (
+            "genes act nearly independently, and what the code lacks is its last step: in the counterfactual the pre-activation is still "
+            "there, and other concepts have overtaken it"
+        )
+    elif pre < 0.8:
         why = "genes stand in for each other, so that no single one takes the concept away"
+    elif pre > 1.2:
+        why = "genes act together, so that what each takes away alone is more than all take away at once"
     else:
         why = "genes act nearly independently"
-    return f"Single swaps add up to {number(mid, 2)} of the joint swap in the median pair: {why}."
+    return f"Single swaps add up to {number(mid, 2)} of the joint swap in the median pair, and to {number(pre, 2)} of the pre-activation: {why}."
 
 
 def deletion_verdict(told: Told) -> str:
