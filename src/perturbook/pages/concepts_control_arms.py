@@ -169,7 +169,12 @@ class Control:
 
 
 def ranked_differential(x: np.ndarray, active: np.ndarray, genes: list[str]) -> pd.Series:
-    """Signed -log10 p of the rank-sum test, higher in active cells first, ties by name; cells `(cells, genes)`."""
+    """Signed -log10 p of the rank-sum test, higher in active cells first, ties by name; cells `(cells, genes)`.
+
+    All 0 where no cell is active, or every one.
+    """
+    if not active.any() or active.all():
+        return ordered(pd.Series(0.0, index=genes))
     p = np.maximum(p_values(x[active], Ranked.of(x[~active])), np.finfo(float).tiny)
     sign = np.sign(x[active].mean(axis=0) - x[~active].mean(axis=0))
     return ordered(pd.Series(-np.log10(p) * sign, index=genes))

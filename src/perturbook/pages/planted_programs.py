@@ -187,9 +187,7 @@ def scores_of(found: ConceptAttribution) -> np.ndarray:
 
 
 def _differential(x: np.ndarray, active: np.ndarray) -> np.ndarray:
-    """Signed -log10 p of the rank-sum test, `(genes,)`; 0 where either side has no cell."""
-    if not active.any() or active.all():
-        return np.zeros(x.shape[1])
+    """Signed -log10 p of the rank-sum test, `(genes,)`."""
     names = [f"{gene:04d}" for gene in range(x.shape[1])]
     return ranked_differential(x, active, names).sort_index().to_numpy()
 

@@ -66,7 +66,8 @@ def planted_verdicts(worlds: pd.DataFrame) -> list[str]:
     concept = worlds[(worlds["arm"] == "concept")]["value"]
     why = (
         f"Simulated, by degree: {'; '.join(parts)}. DE that is told which cells have the program reaches {number(told.other.mean, 3)}; the "
-        f"test AUROC of the concepts is {concept.median():.2f} in the median and {concept.min():.2f} at least."
+        f"test AUROC of the concepts is {concept.median():.2f} in the median and {concept.min():.2f} at least. DE compares all training cells; "
+        f"attribution compares thirty pairs of single cells, and names as well the genes by which other concepts push this one out."
     )
     controls = []
     for arm, words in (("shuffled", "random pairs"), ("active", "pairs that share the concept")):
@@ -79,7 +80,7 @@ def planted_verdicts(worlds: pd.DataFrame) -> list[str]:
     alike = worlds[(worlds["arm"] == "attribution") & (worlds["quantity"] == "alike")]["value"].mean()
     control = (
         f"Simulated, negative controls: {'; '.join(controls)}. In {alike:.0%} of the pairs of attribution both cells have the program or "
-        f"both lack it: the nearest cell without the concept lies just beyond the edge of the concept, and is often a cell of the same kind."
+        f"both lack it: the nearest cell without the concept lies just beyond its edge, and need not be a cell without the program."
     )
     return [said, why, control]
 
