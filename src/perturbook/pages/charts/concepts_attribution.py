@@ -86,7 +86,9 @@ def cutoff_chart(rows: pd.DataFrame, concept: int) -> alt.LayerChart:
             ),
             y=alt.Y("share:Q", title="Share of tested genes above (log scale)", scale=alt.Scale(type="log")),
             color=alt.Color("of:N", scale=alt.Scale(domain=domain, range=[BLUE, GREY]), **look),
-            strokeDash=alt.StrokeDash("of:N", scale=alt.Scale(domain=domain, range=[[1, 0], [4, 3]]), **look),
+            strokeDash=alt.StrokeDash(
+                "of:N", scale=alt.Scale(domain=domain, range=[[1, 0], [4, 3]]), legend=None
+            ),
             tooltip=["of", "cutoff", "genes", alt.Tooltip("share:Q", format=".4f")],
         )
     )
