@@ -31,6 +31,8 @@ def test_every_notebook_has_one_reference_and_no_other_is_kept():
         "sampling",
         "additive",
         "latents",
+        "concepts_attribution",
+        "concepts_control",
     }
     assert {path.stem for path in FOLDER.glob("*.ipynb")} == set(PAGES)
 

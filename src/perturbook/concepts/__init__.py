@@ -21,6 +21,12 @@ _HOMES = {
     "enrich": "enrichment",
     "overrepresented": "overrepresentation",
     "annotated": "matched_null",
+    "attribute": "attribution",
+    "AttributionSettings": "attribution_settings",
+    "Cells": "embedded_cells",
+    "Screen": "gradient_screen",
+    "ScGPTSwaps": "scgpt_swaps",
+    "ScviSwaps": "scvi_swaps",
 }
 
 __all__ = [*_HOMES]

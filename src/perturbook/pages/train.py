@@ -47,9 +47,23 @@ def _concepts_ontology(names: Sequence[str]) -> Iterator[str]:
     yield from concepts_ontology_study.make()
 
 
+def _concepts_control(names: Sequence[str]) -> Iterator[str]:
+    from perturbook.pages import concepts_control_deposit
+
+    yield from concepts_control_deposit.make(names)
+
+
+def _concepts_attribution(names: Sequence[str]) -> Iterator[str]:
+    from perturbook.pages import concepts_attribution_deposit
+
+    yield from concepts_attribution_deposit.make(names)
+
+
 STUDIES: dict[str, Callable[[Sequence[str]], Iterator[str]]] = {
     "additive": _additive,
     "concepts_ontology": _concepts_ontology,
+    "concepts_attribution": _concepts_attribution,
+    "concepts_control": _concepts_control,
     "identifiability": _identifiability,
     "latents": _latents,
 }
