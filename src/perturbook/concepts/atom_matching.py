@@ -31,9 +31,7 @@ def matched_cosines(a: torch.Tensor | np.ndarray, b: torch.Tensor | np.ndarray) 
     return np.sort(cosines[rows, columns])[::-1]
 
 
-def chance_cosine(
-    d: int, n_latents: int, seed: int = 0, draws: int = 1, n_other: int | None = None
-) -> float:
+def chance_cosine(d: int, n_latents: int, seed: int = 0, draws: int = 1, n_other: int | None = None) -> float:
     """Mean matched cosine of two dictionaries of random unit atoms: what a stability must exceed.
 
     The second has `n_other` atoms, as many as the first where None.

@@ -72,7 +72,8 @@ def power_kept(
         ShapeError: arguments differ in length.
         InputError: a part is empty or overlaps another, a value is not finite, or training cells have fewer than two labels.
     """
-    from sklearn.linear_model import LogisticRegression  # slow to import
+    from sklearn.exceptions import ConvergenceWarning  # slow to import
+    from sklearn.linear_model import LogisticRegression
 
     points, labels, parts = np.asarray(points, float), np.asarray(labels).astype(str), (train, valid, test)
     _refuse(points, labels, parts)
@@ -83,7 +84,8 @@ def power_kept(
     for strength in STRENGTHS:
         probe = LogisticRegression(C=strength, class_weight="balanced", max_iter=STEPS)
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # a probe that stopped early is judged like any other, on validation cells
+            # a probe that stopped early is judged like any other, on validation cells
+            warnings.simplefilter("ignore", ConvergenceWarning)
             probe.fit(x[train], codes[train])
         score = _scores(probe.predict(x[valid])[None], codes[valid][None])["macro_f1"][0]
         if score > best[0]:
