@@ -1,7 +1,7 @@
 """How the dictionaries of the pages on concepts are made: the autoencoder's one setting and its sweep, and every arm.
 
-The settings were fixed before anything was scored. Source: `concepts.md` sections 3.2 and 7; widths and K for an embedding of 128
-numbers, four times as many latents and one in eight of its numbers active, and the passes are our choice.
+The settings were fixed by the time they take, before labels or stability were looked at. Source: `concepts.md` sections 3.2 and
+7; for an embedding of 128 numbers four times as many latents, 16 active, and the number of passes are our choice.
 """
 
 from collections.abc import Sequence
@@ -17,7 +17,7 @@ from perturbook.concepts.train_sae import TrainedSAE, train_many
 WIDTH, K = 512, 16
 """Latents and active latents of the autoencoder wherever only one is shown."""
 WIDTHS, KS = (256, 512, 1024), (4, 8, 16, 32)
-SETTINGS = SAESettings(passes=200, batch=256)
+SETTINGS = SAESettings(passes=100, batch=256)
 SAE = "sae"
 ARMS = ("pca", "ica", "nmf", "neurons", "random", "untrained_sae")
 TITLES = {SAE: "Top-K SAE", "embedding": "Embedding itself"} | {

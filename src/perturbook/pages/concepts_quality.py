@@ -15,7 +15,7 @@ from perturbook.concepts.dictionary import Dictionary
 from perturbook.concepts.fidelity import quality
 from perturbook.concepts.power_kept import Power, difference, power_kept
 from perturbook.pages import trained_table
-from perturbook.pages.concepts_arms import ARMS, KS, SAE, SETTINGS, WIDTHS, arm, autoencoders
+from perturbook.pages.concepts_arms import ARMS, KS, SAE, SETTINGS, WIDTH, WIDTHS, K, arm, autoencoders
 from perturbook.pages.concepts_cells import DATA, Embedded, stored
 from perturbook.pages.table import ROOT
 
@@ -34,7 +34,7 @@ def make(to: Path = DEPOSIT, settings=SETTINGS) -> Iterator[str]:
         cells = stored(name)
         known = {label: _power(cells, cells.points, label) for label in cells.told}
         rows += [row for label in cells.told for row in _power_rows((name, EMBEDDING), known, known, label)]
-        sizes = [(width, k, 0) for width in WIDTHS for k in KS]
+        sizes = [(width, k, 0) for width in WIDTHS for k in KS if width == WIDTH or k == K]
         trained = autoencoders(cells.points, cells.of("train"), cells.of("valid"), sizes, settings)
         yield f"{name}: {len(trained)} autoencoders, {trained[0].cells_per_second:,.0f} cells/s"
         for one in trained:
@@ -51,18 +51,23 @@ def make(to: Path = DEPOSIT, settings=SETTINGS) -> Iterator[str]:
         for arm_name in ARMS:
             fitted = arm(arm_name, cells.points, cells.of("train"))
             for k in (None, *KS):
-                rows += measured(cells, arm_name, fitted.keeping(k), known)
+                rows += measured(cells, arm_name, fitted.keeping(k), known if k in (None, K) else {})
             yield f"{name}: {arm_name}, {fitted.n_latents} concepts"
     about = {"settings": settings.as_dict(), "widths": WIDTHS, "ks": KS, "arms": ARMS}
     trained_table.write(pd.DataFrame(rows, columns=COLUMNS), to, PAGE, DATA, about)
 
 
 def measured(cells: Embedded, name: str, made: Dictionary, known: dict[str, Power]) -> list[dict]:
-    """Rows of one dictionary on the test cells; labels are chosen on validation cells. `known`: the embedding's own power."""
+    """Rows of one dictionary on the test cells; labels are chosen on validation cells.
+
+    `known`: the embedding's own power for each label that is asked for; none asks for fidelity alone.
+    """
     key = (cells.name, name, made.n_latents, made.k or DENSE)
     test, valid = cells.of("test"), cells.of("valid")
     found = quality(made, cells.points, test)
     rows = [_row(key, quantity, "", value) for quantity, value in found.as_row().items()]
+    if not known:
+        return rows
     with torch.no_grad():
         coded = made(cells.points)
     codes = coded.codes.numpy()
