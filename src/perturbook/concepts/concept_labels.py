@@ -6,6 +6,7 @@ Source: `concepts.md` section 7 (F1, AMI, selection on validation); the two sign
 """
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 import pandas as pd
@@ -117,8 +118,6 @@ def adjusted_information(active: np.ndarray, labels: np.ndarray) -> np.ndarray:
     0 where a column is constant, and 0 on average where it has nothing to do with the labels. As scikit-learn's
     `adjusted_mutual_info_score` with the arithmetic mean, all columns at once. Source: Vinh et al. 2010.
     """
-    from sklearn.metrics.cluster import expected_mutual_information  # slow to import
-
     n = len(labels)
     groups = np.unique(labels, return_inverse=True)[1]
     sizes = np.bincount(groups)
@@ -128,15 +127,20 @@ def adjusted_information(active: np.ndarray, labels: np.ndarray) -> np.ndarray:
     information = _entropy(margin, n) + _entropy(sizes[None], n) - _entropy(table.reshape(len(table), -1), n)
     expected = np.zeros(len(table))
     for count in np.unique(margin[:, 0]):
-        of = np.zeros((2, len(sizes)), dtype=np.int64)  # only its sums are read
-        left = np.minimum(np.cumsum(sizes), int(count))
-        of[0] = np.diff(left, prepend=0)
-        of[1] = sizes - of[0]
         if 0 < count < n:
-            expected[margin[:, 0] == count] = expected_mutual_information(of, n)
+            expected[margin[:, 0] == count] = _expected(int(count), tuple(sizes.tolist()))
     most = (_entropy(margin, n) + _entropy(sizes[None], n)) / 2
     varies = (margin[:, 0] > 0) & (margin[:, 0] < n) & (len(sizes) > 1)
     return np.where(varies, (information - expected) / np.where(varies, most - expected, 1), 0.0)
+
+
+@lru_cache(maxsize=2**14)
+def _expected(count: int, sizes: tuple[int, ...]) -> float:
+    """Mutual information expected by chance of `count` active cells and labels of these sizes; kept, because many share it."""
+    from sklearn.metrics.cluster import expected_mutual_information  # slow to import
+
+    active = np.diff(np.minimum(np.cumsum(sizes), count), prepend=0)  # only sums are read
+    return float(expected_mutual_information(np.stack([active, np.array(sizes) - active]), sum(sizes)))
 
 
 def _entropy(counts: np.ndarray, n: int) -> np.ndarray:

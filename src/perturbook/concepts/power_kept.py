@@ -11,9 +11,9 @@ import numpy as np
 
 from perturbook.errors import InputError, ShapeError
 
-STRENGTHS = (1e-3, 1e-2, 1e-1, 1.0)
+STRENGTHS = (1e-2, 1e-1, 1.0)
 """Inverse penalties that are tried; on standardised coordinates larger ones hardly differ. Our choice."""
-STEPS = 500
+STEPS = 200
 """Most steps of the optimiser."""
 
 

@@ -17,7 +17,7 @@ from perturbook.concepts.train_sae import TrainedSAE, train_many
 WIDTH, K = 512, 16
 """Latents and active latents of the autoencoder wherever only one is shown."""
 WIDTHS, KS = (256, 512, 1024), (4, 8, 16, 32)
-SETTINGS = SAESettings(passes=100, batch=256)
+SETTINGS = SAESettings(passes=50, batch=256)
 SAE = "sae"
 ARMS = ("pca", "ica", "nmf", "neurons", "random", "untrained_sae")
 TITLES = {SAE: "Top-K SAE", "embedding": "Embedding itself"} | {

@@ -7,7 +7,7 @@ Source: `concepts.md` section 7 for the parts; the rest is our choice.
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -16,7 +16,7 @@ import numpy as np
 
 from perturbook import data
 from perturbook.data.cell_cycle import phase
-from perturbook.errors import InputError
+from perturbook.errors import ConfigError, InputError
 from perturbook.evaluation.manifest import manifest, read_manifest, write_manifest
 from perturbook.pages.table import ROOT
 
@@ -78,12 +78,18 @@ class Embedded:
         )
 
 
-def make(names: tuple[str, ...] = DATA, folder: Path = FOLDER) -> Iterator[str]:
-    """Embed the cells of the data sets and keep them; says so line by line. Raises DataUnavailable where they cannot be had."""
+def make(names: Sequence[str] = (), folder: Path = FOLDER) -> Iterator[str]:
+    """Embed the cells of the data sets, or of those named, keep them, and say so line by line.
+
+    Raises:
+        ConfigError: a name is not one of `DATA`. DataUnavailable: the cells cannot be had.
+    """
     from perturbook.models.backbones.choose import choose  # torch loads where a model runs
     from perturbook.models.backbones.embed import embed
 
-    for name in names:
+    if unknown := sorted(set(names) - set(DATA)):
+        raise ConfigError(f"Unknown data set {unknown[0]!r}. Known: {', '.join(DATA)}.")
+    for name in names or DATA:
         cells, encoder = data.load(name), choose(BACKBONE, None, 0, {})
         embed(cells, encoder, key="z", resume=ROOT / "runs" / "concepts" / name)
         points = np.round(cells.obsm["z"] * STEPS).astype(np.int16)

@@ -3,7 +3,7 @@
 `perturbook train concepts-quality` makes it. Source: `concepts.md` section 7.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +14,8 @@ from perturbook.concepts.concept_labels import Labelled, label_ami, label_f1
 from perturbook.concepts.dictionary import Dictionary
 from perturbook.concepts.fidelity import quality
 from perturbook.concepts.power_kept import Power, difference, power_kept
-from perturbook.pages import trained_table
+from perturbook.concepts.sae_settings import SAESettings
+from perturbook.pages import arm_by_arm, trained_table
 from perturbook.pages.concepts_arms import ARMS, KS, SAE, SETTINGS, WIDTH, WIDTHS, K, arm, autoencoders
 from perturbook.pages.concepts_cells import DATA, Embedded, stored
 from perturbook.pages.table import ROOT
@@ -27,34 +28,53 @@ DENSE = 0
 EMBEDDING = "embedding"
 
 
-def make(to: Path = DEPOSIT, settings=SETTINGS) -> Iterator[str]:
-    """Train the sweep and every arm on both data sets, measure all of it, store it, and say so line by line."""
-    rows = []
-    for name in DATA:
-        cells = stored(name)
-        known = {label: _power(cells, cells.points, label) for label in cells.told}
-        rows += [row for label in cells.told for row in _power_rows((name, EMBEDDING), known, known, label)]
-        sizes = [(width, k, 0) for width in WIDTHS for k in KS if width == WIDTH or k == K]
-        trained = autoencoders(cells.points, cells.of("train"), cells.of("valid"), sizes, settings)
-        yield f"{name}: {len(trained)} autoencoders, {trained[0].cells_per_second:,.0f} cells/s"
-        for one in trained:
-            rows += measured(cells, SAE, one.sae, known)
-            rows.append(
-                _row(
-                    (name, SAE, one.sae.n_latents, one.sae.k),
-                    "dead_train",
-                    "",
-                    one.log["dead_train"].iloc[-1],
-                )
-            )
-        yield f"{name}: autoencoders measured"
-        for arm_name in ARMS:
-            fitted = arm(arm_name, cells.points, cells.of("train"))
-            for k in (None, *KS):
-                rows += measured(cells, arm_name, fitted.keeping(k), known if k in (None, K) else {})
-            yield f"{name}: {arm_name}, {fitted.n_latents} concepts"
+def make(names: Sequence[str] = (), to: Path = DEPOSIT, settings: SAESettings = SETTINGS) -> Iterator[str]:
+    """Fit the sweep and every arm on both data sets, measure, store after each arm, and say so line by line.
+
+    Args:
+        names: "sae" or some of `ARMS`; all when empty. Rows of the others are kept where the file has them.
+        to: the deposit.
+        settings: of the autoencoder.
+
+    Raises:
+        ConfigError: an unknown arm. InputError: the embeddings are missing.
+    """
+    cells = [stored(name) for name in DATA]
+    known = {one.name: {label: _power(one, one.points, label) for label in one.told} for one in cells}
+    itself = [
+        row
+        for name, powers in known.items()
+        for label in powers
+        for row in _power_rows((name, EMBEDDING), powers, powers, label)
+    ]
+    kept = arm_by_arm.begin(to, COLUMNS, EMBEDDING, itself)
     about = {"settings": settings.as_dict(), "widths": WIDTHS, "ks": KS, "arms": ARMS}
-    trained_table.write(pd.DataFrame(rows, columns=COLUMNS), to, PAGE, DATA, about)
+    for name in arm_by_arm.chosen(names):
+        rows = []
+        for one in cells:
+            rows += (
+                _sweep(one, known[one.name], settings) if name == SAE else _arm(one, name, known[one.name])
+            )
+        kept = arm_by_arm.put(kept, pd.DataFrame(rows, columns=COLUMNS), name)
+        trained_table.write(kept, to, PAGE, DATA, about)
+        yield f"{name}: {len(rows)} numbers"
+
+
+def _sweep(cells: Embedded, known: dict[str, Power], settings: SAESettings) -> list[dict]:
+    sizes = [(width, k, 0) for width in WIDTHS for k in KS if width == WIDTH or k == K]
+    rows = []
+    for one in autoencoders(cells.points, cells.of("train"), None, sizes, settings):
+        rows += measured(cells, SAE, one.sae, known)
+        key = (cells.name, SAE, one.sae.n_latents, one.sae.k)
+        rows.append(_row(key, "dead_train", "", one.log["dead_train"].iloc[-1]))
+    return rows
+
+
+def _arm(cells: Embedded, name: str, known: dict[str, Power]) -> list[dict]:
+    fitted, rows = arm(name, cells.points, cells.of("train")), []
+    for k in (None, *KS):
+        rows += measured(cells, name, fitted.keeping(k), known if k in (None, K) else {})
+    return rows
 
 
 def measured(cells: Embedded, name: str, made: Dictionary, known: dict[str, Power]) -> list[dict]:
@@ -83,8 +103,9 @@ def measured(cells: Embedded, name: str, made: Dictionary, known: dict[str, Powe
             _row(key, "f1_base", label, best["base"].mean()),
             *_power_rows(key, powers, known, label),
         ]
-    given = coded.reconstruction.numpy()
-    rows.append(_row(key, "macro_f1_reconstruction", "cell type", _power(cells, given, "cell type").macro_f1))
+    if name == SAE:
+        given = _power(cells, coded.reconstruction.numpy(), "cell type").macro_f1
+        rows.append(_row(key, "macro_f1_reconstruction", "cell type", given))
     return rows
 
 

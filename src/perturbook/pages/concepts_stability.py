@@ -5,7 +5,7 @@ of kang2018-mini, which the same encoder embedded. `perturbook train concepts-st
 7; the halves, without which an arm that draws nothing is stable by construction, are our choice.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from copy import deepcopy
 from pathlib import Path
 
@@ -17,9 +17,10 @@ from perturbook.concepts.concept_labels import Labelled, label_f1
 from perturbook.concepts.dictionary import Dictionary
 from perturbook.concepts.embedding_rows import EmbeddingRows, moments
 from perturbook.concepts.fidelity import quality
+from perturbook.concepts.sae_settings import SAESettings
 from perturbook.concepts.stability import Agreement, activation_agreement, atom_agreement
-from perturbook.pages import trained_table
-from perturbook.pages.concepts_arms import ARMS, SAE, SETTINGS, WIDTH, K, arm, autoencoders
+from perturbook.pages import arm_by_arm, trained_table
+from perturbook.pages.concepts_arms import SAE, SETTINGS, WIDTH, K, arm, autoencoders
 from perturbook.pages.concepts_cells import DATA, SAME_TYPES, Embedded, stored
 from perturbook.pages.table import ROOT
 
@@ -38,27 +39,31 @@ KINDS = {
 """What is compared -> words."""
 
 
-def make(to: Path = DEPOSIT, settings=SETTINGS) -> Iterator[str]:
-    """Train every arm on both data sets with five seeds and on halves, compare all of it, store it, and say so line by line."""
-    cells, rows = {name: stored(name) for name in DATA}, []
-    for name in (SAE, *ARMS):
-        fitted = {}
+def make(names: Sequence[str] = (), to: Path = DEPOSIT, settings: SAESettings = SETTINGS) -> Iterator[str]:
+    """Train every dictionary on both data sets with five seeds and on halves, compare, store after each, and say so.
+
+    Args:
+        names: "sae" or some of `ARMS`; all when empty. Rows of the others are kept where the file has them.
+        to: the deposit.
+        settings: of the autoencoder.
+
+    Raises:
+        ConfigError: an unknown arm. InputError: the embeddings are missing.
+    """
+    cells = {name: stored(name) for name in DATA}
+    about = {"settings": settings.as_dict(), "width": WIDTH, "k": K, "seeds": SEEDS, "halves": HALVES}
+    kept = arm_by_arm.begin(to, COLUMNS, "", [])
+    for name in arm_by_arm.chosen(names):
+        fitted, rows = {}, []
         for data, one in cells.items():
             whole = [(one.of("train"), seed) for seed in range(SEEDS)]
             halves = [(half, seed) for seed in range(HALVES) for half in _halves(one, seed)]
             fitted[data] = _fitted(name, one, whole, settings)
             rows += _within(name, one, fitted[data], _fitted(name, one, halves, settings))
-            yield f"{name}, {data}: {SEEDS} seeds and {HALVES} pairs of halves"
         rows += _across(name, cells, fitted)
-    about = {
-        "settings": settings.as_dict(),
-        "width": WIDTH,
-        "k": K,
-        "seeds": SEEDS,
-        "halves": HALVES,
-        "arms": ARMS,
-    }
-    trained_table.write(pd.DataFrame(rows, columns=COLUMNS), to, PAGE, DATA, about)
+        kept = arm_by_arm.put(kept, pd.DataFrame(rows, columns=COLUMNS), name)
+        trained_table.write(kept, to, PAGE, DATA, about)
+        yield f"{name}: {SEEDS} seeds and {HALVES} pairs of halves of each data set"
 
 
 def read(path: Path = DEPOSIT) -> pd.DataFrame:

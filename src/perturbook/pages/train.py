@@ -39,8 +39,29 @@ def _additive(names: Sequence[str]) -> Iterator[str]:
     yield from fresh_pairs.make()
 
 
+def _concepts(names: Sequence[str]) -> Iterator[str]:
+    from perturbook.pages import concepts_cells
+
+    yield from concepts_cells.make(names)
+
+
+def _concepts_quality(names: Sequence[str]) -> Iterator[str]:
+    from perturbook.pages import concepts_quality
+
+    yield from concepts_quality.make(names)
+
+
+def _concepts_stability(names: Sequence[str]) -> Iterator[str]:
+    from perturbook.pages import concepts_stability
+
+    yield from concepts_stability.make(names)
+
+
 STUDIES: dict[str, Callable[[Sequence[str]], Iterator[str]]] = {
     "additive": _additive,
+    "concepts": _concepts,
+    "concepts_quality": _concepts_quality,
+    "concepts_stability": _concepts_stability,
     "identifiability": _identifiability,
     "latents": _latents,
 }
