@@ -6,7 +6,7 @@ import torch
 
 from perturbook.concepts import DICTIONARIES, TopKSAE, fit_dictionary, quality
 from perturbook.concepts.atom_matching import beyond_chance, chance_cosine, matched_cosines
-from perturbook.concepts.fidelity import largest_cosine
+from perturbook.concepts.fidelity import fidelity_table, largest_cosine
 from perturbook.errors import ConfigError, InputError, ShapeError
 
 RNG = np.random.default_rng(0)
@@ -113,6 +113,30 @@ def test_quality_is_as_computed_by_hand():
     assert np.isnan(quality(sae, cells[:1]).ev)
     with pytest.raises(ShapeError, match="3 numbers each, the dictionary takes 2"):
         quality(sae, np.ones((4, 3)))
+
+
+def test_a_dictionary_can_keep_fewer_concepts_of_the_same_tensors():
+    dense = fit_dictionary("pca", CELLS)
+    two = dense.keeping(2)
+    assert dense.k is None and two.k == 2 and two.atoms is dense.atoms
+    assert torch.equal(two.encode(CELLS[:9]), fit_dictionary("pca", CELLS, k=2).encode(CELLS[:9]))
+    assert torch.equal(two.keeping(None).encode(CELLS[:9]), dense.encode(CELLS[:9]))
+    with pytest.raises(ConfigError, match="k is 9, of 8 latents"):
+        dense.keeping(9)
+
+
+def test_explained_variance_is_shown_against_the_number_of_active_concepts():
+    pca, ica = (fit_dictionary(name, CELLS[:1000]) for name in ("pca", "ica"))
+    table = fidelity_table({"PCA": pca, "ICA": ica}, CELLS, np.arange(1000, 2000), ks=(1, 2, 4, None, 99))
+    of_pca = table[table["dictionary"] == "PCA"]
+    assert of_pca["k"].tolist() == [1, 2, 4, 0] and of_pca["l0"].tolist()[:3] == pytest.approx([1, 2, 4])
+    assert of_pca["ev"].is_monotonic_increasing and of_pca["ev"].iloc[-1] == pytest.approx(1, abs=1e-5)
+    assert (table["n_cells"] == 1000).all()
+    alone = quality(ica.keeping(2), CELLS, np.arange(1000, 2000))
+    row = table[(table["dictionary"] == "ICA") & (table["k"] == 2)].iloc[0]
+    assert row["ev"] == pytest.approx(alone.ev) and row["dead_eval"] == alone.dead_eval
+    assert alone.firing_rates.sum() == pytest.approx(alone.l0)
+    assert alone.usual.mean() == pytest.approx(1 - alone.dead_eval - alone.rare_eval)
 
 
 def test_the_largest_cosine_is_between_two_different_atoms():

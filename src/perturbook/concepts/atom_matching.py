@@ -31,17 +31,22 @@ def matched_cosines(a: torch.Tensor | np.ndarray, b: torch.Tensor | np.ndarray) 
     return np.sort(cosines[rows, columns])[::-1]
 
 
-def chance_cosine(d: int, n_latents: int, seed: int = 0, draws: int = 1) -> float:
+def chance_cosine(d: int, n_latents: int, seed: int = 0, draws: int = 1, n_other: int | None = None) -> float:
     """Mean matched cosine of two dictionaries of random unit atoms: what a stability must exceed.
+
+    The second has `n_other` atoms, as many as the first where None.
 
     Raises:
         ConfigError: a number is below 1.
     """
-    if min(d, n_latents, draws) < 1:
-        raise ConfigError(f"d is {d}, n_latents {n_latents}, draws {draws}; each must be 1 or more.")
+    n_other = n_latents if n_other is None else n_other
+    if min(d, n_latents, n_other, draws) < 1:
+        raise ConfigError(
+            f"d is {d}, n_latents {n_latents} and {n_other}, draws {draws}; each must be 1 or more."
+        )
     rng = np.random.default_rng(seed)
-    pairs = rng.standard_normal((draws, 2, n_latents, d))
-    return float(np.mean([matched_cosines(*pair).mean() for pair in pairs]))
+    pairs = rng.standard_normal((draws, n_latents + n_other, d))
+    return float(np.mean([matched_cosines(*np.split(pair, [n_latents])).mean() for pair in pairs]))
 
 
 def beyond_chance(observed: float, chance: float) -> float:

@@ -4,10 +4,11 @@ An input `z` is scaled, `zt = (z - mu) / s`, before anything else, and what is d
 `concepts.md` section 2.
 """
 
+from copy import copy
 from dataclasses import dataclass
 from functools import cached_property
 from numbers import Integral
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import torch
@@ -63,15 +64,24 @@ class Dictionary(nn.Module):
 
     def __init__(self, d_model: int, n_latents: int, k: int | None = None):
         super().__init__()
-        for name, size in (("d_model", d_model), ("n_latents", n_latents), ("k", 1 if k is None else k)):
-            if isinstance(size, bool) or not isinstance(size, Integral) or size < 1:
-                raise ConfigError(f"{name} is {size!r}; give a whole number from 1.")
-        if k is not None and k > n_latents:
-            raise ConfigError(f"k is {k}, of {n_latents} latents; at most all of them can be active.")
+        _whole("d_model", d_model)
+        _whole("n_latents", n_latents)
+        self._check_k(k, n_latents)
         self.d_model, self.n_latents, self.k = int(d_model), int(n_latents), None if k is None else int(k)
         self.register_buffer("mu", torch.zeros(self.d_model))
         self.register_buffer("s", torch.ones(()))
         self.facts: dict = {}
+
+    def keeping(self, k: int | None) -> Self:
+        """The same dictionary, of the same tensors, that keeps the `k` largest concepts of a cell; None keeps every positive one.
+
+        Raises:
+            ConfigError: k is below 1 or above n_latents.
+        """
+        self._check_k(k, self.n_latents)
+        other = copy(self)
+        other.k = None if k is None else int(k)
+        return other
 
     def pre_activations(self, x: Tensor | np.ndarray) -> Tensor:
         """How far each concept is from being active, `(cells, n_latents)`, of cells `(cells, d_model)`.
@@ -118,6 +128,14 @@ class Dictionary(nn.Module):
         values, entries = self.select(before)
         return SparseCodes(torch.relu(values), entries)
 
+    @staticmethod
+    def _check_k(k: int | None, n_latents: int) -> None:
+        if k is None:
+            return
+        _whole("k", k)
+        if k > n_latents:
+            raise ConfigError(f"k is {k}, of {n_latents} latents; at most all of them can be active.")
+
     def _checked(self, x: Any) -> Tensor:
         x = _tensor(x)
         if x.ndim != 2 or x.shape[1] != self.d_model:
@@ -129,6 +147,11 @@ class Dictionary(nn.Module):
                 f"Row {row} of the cells holds a value that is not finite; leave such cells out."
             )
         return x
+
+
+def _whole(name: str, size: Any) -> None:
+    if isinstance(size, bool) or not isinstance(size, Integral) or size < 1:
+        raise ConfigError(f"{name} is {size!r}; give a whole number from 1.")
 
 
 def _tensor(values: Any) -> Tensor:

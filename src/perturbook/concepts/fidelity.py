@@ -3,10 +3,12 @@
 Source: `concepts.md` sections 3.4, 3.6 and 7.
 """
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import torch
 from torch import Tensor
 
@@ -41,6 +43,21 @@ class Quality:
     def rare_eval(self) -> float:
         """Share of latents that are active in 1 to 9 of these cells."""
         return float(((self.counts > 0) & (self.counts <= RARE)).mean())
+
+    @property
+    def usual(self) -> np.ndarray:
+        """True for latents that are neither dead nor rare here, those that are interpreted, `(n_latents,)`."""
+        return self.counts > RARE
+
+    @property
+    def firing_rates(self) -> np.ndarray:
+        """Share of these cells in which each latent is active, `(n_latents,)`."""
+        return self.counts / self.n_cells
+
+    def as_row(self) -> dict[str, float]:
+        """What a table shows of it; the number of cells stands beside the dead, because it decides how many they are."""
+        names = ("ev", "cosine", "l0", "dead_eval", "rare_eval", "n_cells")
+        return {name: getattr(self, name) for name in names}
 
 
 class Held:
@@ -99,6 +116,34 @@ def quality(dictionary: Dictionary, matrix: Any, cells: Any = None) -> Quality:
         ShapeError: the rows have another width than the dictionary.
     """
     return Held(EmbeddingRows(matrix, cells)).quality(dictionary)
+
+
+def fidelity_table(
+    dictionaries: Mapping[str, Dictionary], matrix: Any, cells: Any = None, ks: Sequence[int | None] = (None,)
+) -> pd.DataFrame:
+    """Explained variance against the number of active concepts, of several dictionaries on the same held-out cells.
+
+    Args:
+        dictionaries: title -> dictionary, fitted on other cells.
+        matrix: see `EmbeddingRows`.
+        cells: which rows; all where None.
+        ks: concepts kept per cell, at most; None keeps what the dictionary itself keeps.
+
+    Returns:
+        One row per dictionary and K: dictionary, n_latents, k (0 where every positive concept is kept), and what
+        `Quality.as_row` holds. A K above the number of concepts has no row.
+
+    Raises:
+        InputError, ConfigError, ShapeError: see `quality`.
+    """
+    held, rows = Held(EmbeddingRows(matrix, cells)), []
+    for title, made in dictionaries.items():
+        for k in ks:
+            if k is None or k <= made.n_latents:
+                kept = made if k is None else made.keeping(k)
+                about = {"dictionary": title, "n_latents": made.n_latents, "k": kept.k or 0}
+                rows.append(about | held.quality(kept).as_row())
+    return pd.DataFrame(rows)
 
 
 @torch.no_grad()

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from importlib import import_module
 from typing import Any
 
 from perturbook import data
@@ -25,47 +26,28 @@ def _identifiability(names: Sequence[str]) -> Iterator[str]:
         yield from identifiability_sweeps.make()
 
 
-def _latents(names: Sequence[str]) -> Iterator[str]:
-    from perturbook.pages import latents_deposit
+def _study(file: str, *, whole: bool = False) -> Callable[[Sequence[str]], Iterator[str]]:
+    """What `make` of a file of `pages/` trains; one that trains as a whole knows no names of parts."""
 
-    yield from latents_deposit.make(names)
+    def make(names: Sequence[str]) -> Iterator[str]:
+        if whole and names:
+            raise ConfigError(f"This page trains one study as a whole and knows no {names[0]!r}.")
+        made = import_module(f"perturbook.pages.{file}").make  # torch loads where something is trained
+        yield from made() if whole else made(names)
 
-
-def _additive(names: Sequence[str]) -> Iterator[str]:
-    from perturbook.pages import fresh_pairs
-
-    if names:
-        raise ConfigError(f"additive trains one study as a whole and knows no {names[0]!r}.")
-    yield from fresh_pairs.make()
-
-
-def _concepts_ontology(names: Sequence[str]) -> Iterator[str]:
-    from perturbook.pages import concepts_ontology_study
-
-    if names:
-        raise ConfigError(f"concepts-ontology trains one study as a whole and knows no {names[0]!r}.")
-    yield from concepts_ontology_study.make()
-
-
-def _concepts_control(names: Sequence[str]) -> Iterator[str]:
-    from perturbook.pages import concepts_control_deposit
-
-    yield from concepts_control_deposit.make(names)
-
-
-def _concepts_attribution(names: Sequence[str]) -> Iterator[str]:
-    from perturbook.pages import concepts_attribution_deposit
-
-    yield from concepts_attribution_deposit.make(names)
+    return make
 
 
 STUDIES: dict[str, Callable[[Sequence[str]], Iterator[str]]] = {
-    "additive": _additive,
-    "concepts_ontology": _concepts_ontology,
-    "concepts_attribution": _concepts_attribution,
-    "concepts_control": _concepts_control,
+    "additive": _study("fresh_pairs", whole=True),
+    "concepts": _study("concepts_cells"),
+    "concepts_attribution": _study("concepts_attribution_deposit"),
+    "concepts_control": _study("concepts_control_deposit"),
+    "concepts_ontology": _study("concepts_ontology_study", whole=True),
+    "concepts_quality": _study("concepts_quality"),
+    "concepts_stability": _study("concepts_stability"),
     "identifiability": _identifiability,
-    "latents": _latents,
+    "latents": _study("latents_deposit"),
 }
 """Notebook -> what trains its study, all of it or the named parts; such a study trains no predictors of a page."""
 

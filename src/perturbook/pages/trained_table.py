@@ -16,14 +16,16 @@ from perturbook.evaluation.manifest import manifest, read_manifest, write_manife
 from perturbook.pages.table import ROOT
 
 
-def write(rows: pd.DataFrame, path: Path, page: str, of: str, parameters: Mapping[str, Any]) -> None:
-    """Write rows with six decimals, and a record of the page, the data set and the parameters."""
+def write(
+    rows: pd.DataFrame, path: Path, page: str, of: str | Sequence[str], parameters: Mapping[str, Any]
+) -> None:
+    """Write rows with six decimals, and a record of the page, the data set or sets and the parameters."""
     rows.round(6).to_csv(path, index=False)
-    about = manifest(ROOT, page=page, parameters=dict(parameters), data={of: data.checksum(of)})
+    about = manifest(ROOT, page=page, parameters=dict(parameters), data=_checksums(of))
     write_manifest(json.loads(json.dumps(about)), path.with_suffix(".json"))
 
 
-def read(path: Path, columns: Sequence[str], page: str, of: str) -> pd.DataFrame:
+def read(path: Path, columns: Sequence[str], page: str, of: str | Sequence[str]) -> pd.DataFrame:
     """Read rows back.
 
     Raises:
@@ -37,6 +39,11 @@ def read(path: Path, columns: Sequence[str], page: str, of: str) -> pd.DataFrame
         raise InputError(
             f"{path} has columns {', '.join(rows.columns)}; expected {', '.join(columns)}; {again}"
         )
-    if read_manifest(path.with_suffix(".json"))["data"] != {of: data.checksum(of)}:
-        raise InputError(f"{path} was made from other data than {of} now holds; {again}")
+    if read_manifest(path.with_suffix(".json"))["data"] != _checksums(of):
+        names = of if isinstance(of, str) else " and ".join(of)
+        raise InputError(f"{path} was made from other data than {names} now holds; {again}")
     return rows
+
+
+def _checksums(of: str | Sequence[str]) -> dict[str, str]:
+    return {name: data.checksum(name) for name in ([of] if isinstance(of, str) else of)}
