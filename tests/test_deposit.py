@@ -7,9 +7,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hand_made_scores import put_text, text_of
 from anndata import read_h5ad
 from hand_made_bundle import PREDICTED, bundle, of_cells
+from hand_made_scores import put_text, text_of
 
 from perturbook.errors import PerturbookError
 from perturbook.evaluation import Predicted, score, write_bundle

@@ -1,4 +1,4 @@
-"""Quality of the autoencoder over width and K, and of every arm, on two data sets: `results/concepts_quality.csv`.
+"""Quality of the autoencoder over width and K, and of every arm, on two data sets: `results/concepts-quality.csv`.
 
 `perturbook train concepts-quality` makes it. Source: `concepts.md` section 7.
 """
@@ -21,7 +21,7 @@ from perturbook.pages.concepts_cells import DATA, Embedded, stored
 from perturbook.pages.table import ROOT
 
 PAGE = "concepts-quality"
-DEPOSIT = ROOT / "results" / "concepts_quality.csv"
+DEPOSIT = ROOT / "results" / "concepts-quality.csv"
 COLUMNS = ["data", "arm", "n_latents", "k", "quantity", "of", "value", "low", "high"]
 DENSE = 0
 """What `k` says where every positive concept is kept."""
