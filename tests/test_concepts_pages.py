@@ -65,7 +65,7 @@ def test_stored_embeddings_have_length_one_and_name_the_encoder():
 def test_embeddings_that_are_missing_or_of_other_data_are_refused(tmp_path):
     with pytest.raises(InputError, match="is missing; make it with `perturbook train concepts`"):
         concepts_cells.stored(KANG, tmp_path)
-    (tmp_path / f"concepts-{KANG}.npz").write_bytes(b"no archive")
+    (tmp_path / f"concepts-{KANG}.parquet").write_bytes(b"no table")
     record = tmp_path / f"concepts-{KANG}.json"
     record.write_text(json.dumps({"data": {KANG: "0"}}))
     with pytest.raises(InputError, match="made from other data"):
