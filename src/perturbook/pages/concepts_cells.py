@@ -13,6 +13,7 @@ from functools import cached_property
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 
 from perturbook import data
 from perturbook.data.cell_cycle import phase
@@ -98,7 +99,7 @@ def make(names: Sequence[str] = (), folder: Path = FOLDER) -> Iterator[str]:
             "condition": cells.obs["perturbation"].to_numpy(str),
             "phase": phase(cells),
         }
-        np.savez_compressed(_path(name, folder), points=points, **labels)
+        _write(points, labels, _path(name, folder))
         names_sha = hashlib.sha256("\n".join(cells.obs_names).encode()).hexdigest()
         about = manifest(
             ROOT,
@@ -122,12 +123,17 @@ def stored(name: str, folder: Path = FOLDER) -> Embedded:
     if read_manifest(path.with_suffix(".json"))["data"] != {name: data.checksum(name)}:
         raise InputError(f"{path} was made from other data than {name} now holds; {again}")
     try:
-        with np.load(path, allow_pickle=False) as file:
-            points, labels = file["points"], {label: file[label] for label in LABELS}
+        table = pd.read_parquet(path)
+        labels = {label: table.pop(label).to_numpy(str) for label in LABELS}
     except (OSError, ValueError, KeyError) as error:
         raise InputError(f"{path} cannot be read ({error}); {again}") from error
-    return Embedded(name, (points / STEPS).astype(np.float32), labels)
+    return Embedded(name, (table.to_numpy() / STEPS).astype(np.float32), labels)
+
+
+def _write(points: np.ndarray, labels: dict[str, np.ndarray], path: Path) -> None:
+    table = pd.DataFrame(points, columns=[str(i) for i in range(points.shape[1])])
+    table.assign(**labels).to_parquet(path, index=False, compression="zstd", use_dictionary=list(labels))
 
 
 def _path(name: str, folder: Path) -> Path:
-    return folder / f"concepts-{name}.npz"
+    return folder / f"concepts-{name}.parquet"

@@ -19,6 +19,7 @@ from perturbook.concepts.embedding_rows import EmbeddingRows, moments
 from perturbook.concepts.fidelity import quality
 from perturbook.concepts.sae_settings import SAESettings
 from perturbook.concepts.stability import Agreement, activation_agreement, atom_agreement
+from perturbook.concepts.topk_sae import TopKSAE
 from perturbook.pages import arm_by_arm, trained_table
 from perturbook.pages.concepts_arms import SAE, SETTINGS, WIDTH, K, arm, autoencoders
 from perturbook.pages.concepts_cells import DATA, SAME_TYPES, Embedded, stored
@@ -55,9 +56,9 @@ def make(names: Sequence[str] = (), to: Path = DEPOSIT, settings: SAESettings = 
     kept = arm_by_arm.begin(to, COLUMNS, "", [])
     for name in arm_by_arm.chosen(names):
         fitted, rows = {}, []
-        for data, one in cells.items():
-            whole = [(one.of("train"), seed) for seed in range(SEEDS)]
-            halves = [(half, seed) for seed in range(HALVES) for half in _halves(one, seed)]
+        for number, (data, one) in enumerate(cells.items()):
+            whole = [(one.of("train"), number * SEEDS + seed) for seed in range(SEEDS)]
+            halves = [part for seed in range(HALVES) for part in _halves(one, seed)]
             fitted[data] = _fitted(name, one, whole, settings)
             rows += _within(name, one, fitted[data], _fitted(name, one, halves, settings))
         rows += _across(name, cells, fitted)
@@ -75,9 +76,10 @@ def read(path: Path = DEPOSIT) -> pd.DataFrame:
     return trained_table.read(path, COLUMNS, PAGE, DATA).fillna({"of": "", "atoms": ""})
 
 
-def _halves(cells: Embedded, seed: int) -> list[np.ndarray]:
+def _halves(cells: Embedded, seed: int) -> list[tuple[np.ndarray, int]]:
+    """Two halves of the training cells, each with a seed of its own: from one draw, atoms that hardly move would agree."""
     rows = np.random.default_rng(seed).permutation(np.flatnonzero(cells.of("train")))
-    return [np.sort(half) for half in np.array_split(rows, 2)]
+    return [(np.sort(half), 100 + 2 * seed + i) for i, half in enumerate(np.array_split(rows, 2))]
 
 
 def _fitted(name: str, cells: Embedded, parts: list[tuple], settings) -> list[Dictionary]:
@@ -95,6 +97,12 @@ def _within(name: str, cells: Embedded, seeds: list[Dictionary], halves: list[Di
     for seed, one in enumerate(found):
         for quantity in ("ev", "dead_eval", "rare_eval"):
             rows.append((name, f"dictionary: {cells.name}", "all", quantity, seed, getattr(one, quantity)))
+    if name == SAE:  # how far from where they were drawn
+        for seed, (one, measured) in enumerate(zip(seeds, found, strict=True)):
+            drawn = TopKSAE(one.d_model, one.n_latents, one.k, seed=one.seed).atoms
+            near = (one.atoms * drawn).sum(dim=1).detach().numpy()
+            for atoms, value in (("all", near.mean()), ("usual", near[measured.usual].mean())):
+                rows.append((name, f"dictionary: {cells.name}", atoms, "start", seed, value))
     of_halves = [quality(one, cells.points, test).usual for one in halves]
     usual = [one.usual for one in found]
     for atoms, keep, keep_halves in (("all", None, None), ("usual", usual, of_halves)):

@@ -16,6 +16,8 @@ from perturbook.pages.table import ROOT
 
 FIXED = 1 - 1e-3
 """Mean cosine over seeds from which an arm counts as the same in every training, because it draws nothing."""
+NEAR = 0.7
+"""Mean cosine with their start from which atoms count as hardly moved. Our choice."""
 
 
 def agreement(rows: pd.DataFrame, atoms: str = "all") -> pd.DataFrame:
@@ -67,6 +69,24 @@ def better(rows: pd.DataFrame, kind: str, name: str = "", atoms: str = "all") ->
     return f"{own}; further go {', '.join(f'{TITLES[arm]} ({number(value, 2)})' for arm, value in ahead.items())}"
 
 
+def moved(rows: pd.DataFrame) -> Markdown:
+    """How near the autoencoder's atoms still are to where they were drawn, and what follows for its stability."""
+    found = rows[rows["quantity"] == "start"].groupby(["kind", "atoms"])["value"].mean()
+    said = "; ".join(
+        f"{number(found[f'dictionary: {name}', 'all'], 2)}, and {number(found[f'dictionary: {name}', 'usual'], 2)} of concepts that are "
+        f"neither dead nor rare, on {name}"
+        for name in DATA
+    )
+    least = found.xs("usual", level="atoms").min()
+    verdict = (
+        "Most atoms in use have hardly left their draw: the training was short, and what is unstable here may be the training and not "
+        "the concepts"
+        if least > NEAR
+        else "The atoms in use have left their draw"
+    )
+    return Markdown(f"The mean cosine of an atom with the random one that it began as is {said}. {verdict}.")
+
+
 def fixed(rows: pd.DataFrame) -> list[str]:
     """Titles of the arms that are the same with every seed on both data sets."""
     found = agreement(rows)
@@ -79,13 +99,13 @@ def answer(rows: pd.DataFrame) -> Markdown:
     found = agreement(rows)
     mine = found[found["arm"] == SAE].set_index(["kind", "data"])
     seeds = "; ".join(
-        f"{name}: {number(mine.loc[('seeds', name), 'mean'], 2)}, of which chance gives {number(mine.loc[('seeds', name), 'chance'], 2)}"
+        f"{number(mine.loc[('seeds', name), 'mean'], 2)}, where chance gives {number(mine.loc[('seeds', name), 'chance'], 2)}, on {name}"
         for name in DATA
     )
     across = mine.loc[("data sets", "")]
     return Markdown(
-        f"**Over {SEEDS} seeds the matched cosine of the autoencoder's concepts is, on {seeds}. Between {FROM} and {TO} it is "
-        f"{number(across['mean'], 2)}, and chance gives {number(across['chance'], 2)}. With other cells of the same data set, halves "
+        f"**Over {SEEDS} seeds the matched cosine of the autoencoder's concepts is {seeds}. Between {FROM} and {TO} it is "
+        f"{number(across['mean'], 2)}, where chance gives {number(across['chance'], 2)}. With other cells of the same data set, halves "
         f"of {DATA[0]}, {better(rows, 'halves', DATA[0])}.**"
     )
 
