@@ -191,7 +191,7 @@ def test_the_checkpoint_in_the_box_is_below_10_mb_of_safetensors():
 def test_results_stay_below_40_mb_and_hold_no_pickles():
     found = [path for path in (ROOT / "results").rglob("*") if path.is_file()]
     assert sum(path.stat().st_size for path in found) < 40e6
-    assert {path.suffix for path in found} <= {".h5ad", ".json", ".csv", ".gz", ".md", ".npz", ".parquet", ""}
+    assert {path.suffix for path in found} <= {".h5ad", ".json", ".csv", ".gz", ".md", ".parquet", ""}
 
 
 # sources
