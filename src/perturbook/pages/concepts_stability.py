@@ -67,13 +67,14 @@ def make(names: Sequence[str] = (), to: Path = DEPOSIT, settings: SAESettings = 
         yield f"{name}: {SEEDS} seeds and {HALVES} pairs of halves of each data set"
 
 
-def read(path: Path = DEPOSIT) -> pd.DataFrame:
-    """The deposit; errors as `trained_table.read`.
+def read(arms: Sequence[str] = (), path: Path = DEPOSIT) -> pd.DataFrame:
+    """The deposit, of the autoencoder and of some of `ARMS`, or of all; errors as `trained_table.read`.
 
     Columns arm, kind (`KINDS`, with the data set behind a colon; "dictionary"; "transfer"), atoms ("all", or "usual": of concepts
     active in ten test cells or more), quantity, of (a pair, seed or cell type), value.
     """
-    return trained_table.read(path, COLUMNS, PAGE, DATA).fillna({"of": "", "atoms": ""})
+    rows = trained_table.read(path, COLUMNS, PAGE, DATA).fillna({"of": "", "atoms": ""})
+    return rows[rows["arm"].isin([SAE, *arm_by_arm.chosen(arms)])] if arms else rows
 
 
 def _halves(cells: Embedded, seed: int) -> list[tuple[np.ndarray, int]]:

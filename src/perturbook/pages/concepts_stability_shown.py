@@ -1,5 +1,7 @@
 """What the page on stability says and shows: agreement over seeds, halves and data sets beside chance, and who does better."""
 
+from collections.abc import Sequence
+
 import pandas as pd
 from IPython.display import HTML, Markdown
 
@@ -170,8 +172,14 @@ def transfer_said(rows: pd.DataFrame) -> Markdown:
     return Markdown(" ".join(parts))
 
 
-def provenance(page: str) -> HTML:
+def provenance(page: str, arms: Sequence[str] = ()) -> HTML:
     """What the page was made of."""
     sums = {name: data.checksum(name) for name in DATA}
-    about = manifest(ROOT, page=page, tier="smoke", parameters={"seeds": SEEDS, "halves": HALVES}, data=sums)
+    about = manifest(
+        ROOT,
+        page=page,
+        tier="smoke",
+        parameters={"seeds": SEEDS, "halves": HALVES, "arms": list(arms)},
+        data=sums,
+    )
     return frame.footer(about)
