@@ -24,7 +24,8 @@ from perturbook.pages.charts import concepts as live_charts
 from perturbook.pages.charts import concepts_quality as quality_charts
 from perturbook.pages.charts import concepts_stability as stability_charts
 from perturbook.pages.concepts_arms import ARMS, SAE
-from perturbook.pages.concepts_cells import DATA, SAME_TYPES, SHARES, Embedded
+from perturbook.concepts.parts import SHARES
+from perturbook.pages.concepts_cells import DATA, SAME_TYPES, Embedded
 
 KANG, PBMC = DATA
 RNG = np.random.default_rng(0)

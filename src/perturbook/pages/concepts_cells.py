@@ -16,6 +16,7 @@ import numpy as np
 import pandas as pd
 
 from perturbook import data
+from perturbook.concepts.parts import parts
 from perturbook.data.cell_cycle import phase
 from perturbook.errors import ConfigError, InputError
 from perturbook.evaluation.manifest import manifest, read_manifest, write_manifest
@@ -25,7 +26,6 @@ PAGE, BACKBONE = "concepts", "small"
 FOLDER = ROOT / "results"
 DATA = ("kang2018-mini", "pbmc3k")
 STEPS = 2**15 - 1
-SHARES = {"train": 0.6, "valid": 0.2, "test": 0.2}
 LABELS = ("cell type", "condition", "phase")
 SAME_TYPES = {
     "CD14+ Mono": "CD14+Mono",
@@ -54,13 +54,7 @@ class Embedded:
     def part(self) -> np.ndarray:
         """train, valid or test of each cell `(cells,)`: drawn within cell type and condition."""
         groups = np.char.add(np.char.add(self.labels["cell type"], "\n"), self.labels["condition"])
-        rng, part = np.random.default_rng(self.seed), np.empty(len(groups), "U5")
-        for group in np.unique(groups):
-            own = rng.permutation(np.flatnonzero(groups == group))
-            cuts = np.round(np.cumsum(list(SHARES.values())) * len(own)).astype(int)
-            for name, rows in zip(SHARES, np.split(own, cuts[:-1]), strict=True):
-                part[rows] = name
-        return part
+        return parts(groups, self.seed)
 
     def of(self, part: str) -> np.ndarray:
         """True for the cells of a part `(cells,)`."""
