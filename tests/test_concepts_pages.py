@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 import vl_convert
 
+from perturbook.concepts.parts import SHARES
 from perturbook.concepts.planted_dictionary import planted
 from perturbook.concepts.sae_settings import SAESettings
 from perturbook.errors import ConfigError, InputError
@@ -24,7 +25,6 @@ from perturbook.pages.charts import concepts as live_charts
 from perturbook.pages.charts import concepts_quality as quality_charts
 from perturbook.pages.charts import concepts_stability as stability_charts
 from perturbook.pages.concepts_arms import ARMS, SAE
-from perturbook.concepts.parts import SHARES
 from perturbook.pages.concepts_cells import DATA, SAME_TYPES, Embedded
 
 KANG, PBMC = DATA
