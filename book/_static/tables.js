@@ -75,7 +75,8 @@
 
   document.addEventListener("DOMContentLoaded", () => {
     for (const cell of document.querySelectorAll(".cell_output td")) {
-      if (/^[-+\u2212]?\d|^undefined/.test(cell.textContent.trim())) cell.classList.add("pb-number");
+      // a number, and no name that begins with one, such as 4-iodo-6-phenylpyrimidine
+      if (/^[-+\u2212]?\d[\d.,]*(?:e[-+]?\d+)?(?![\w'\u2019-])|^undefined/.test(cell.textContent.trim())) cell.classList.add("pb-number");
     }
     for (const table of document.querySelectorAll(".pb-sortable table")) {
       const [heads, body] = [[...(table.tHead?.rows[0]?.cells || [])], table.tBodies[0]];

@@ -38,7 +38,7 @@ def marks_table(rows: pd.DataFrame) -> HTML:
             "Mark": one.name,
             "Asked": one.asked,
             "Found": one.found,
-            "": "met" if one.met else "missed",
+            "Verdict": "met" if one.met else "missed",
         }
         for name, came in all_of(rows).items()
         for one in came.marks()
