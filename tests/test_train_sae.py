@@ -7,7 +7,15 @@ import pytest
 import torch
 import zarr
 
-from perturbook.concepts import SAESettings, TopKSAE, quality, shuffled_batches, train, train_many
+from perturbook.concepts import (
+    SAESettings,
+    TopKSAE,
+    planted_dictionary,
+    quality,
+    shuffled_batches,
+    train,
+    train_many,
+)
 from perturbook.concepts.atom_matching import matched_cosines
 from perturbook.concepts.embedding_rows import EmbeddingRows, moments
 from perturbook.concepts.sae_run import SAERun
@@ -20,17 +28,8 @@ D, ATOMS, ACTIVE, CELLS, NOISE, GAMMA = 32, 48, 3, 20_000, 0.02, 3
 @cache
 def planted(seed):
     """Simulated cells: 3 of 48 unit atoms with weights U(0.5, 1.5), noise, and an offset with gamma = 3."""
-    rng = np.random.default_rng(seed)
-    atoms = rng.standard_normal((ATOMS, D))
-    atoms /= np.linalg.norm(atoms, axis=1, keepdims=True)
-    which = rng.random((CELLS, ATOMS)).argsort(axis=1)[:, :ACTIVE]
-    codes = np.zeros((CELLS, ATOMS))
-    np.put_along_axis(codes, which, rng.uniform(0.5, 1.5, (CELLS, ACTIVE)), axis=1)
-    cells = codes @ atoms + rng.normal(0, NOISE, (CELLS, D))
-    cells -= cells.mean(axis=0)
-    offset = rng.standard_normal(D)
-    offset *= GAMMA * np.sqrt(cells.var(axis=0).sum()) / np.linalg.norm(offset)
-    return atoms, (cells + offset).astype(np.float32)
+    made = planted_dictionary.planted(seed, CELLS, d=D, atoms=ATOMS, active=ACTIVE, noise=NOISE, gamma=GAMMA)
+    return made.atoms, made.points
 
 
 def trained(seed, passes, bias=None, **settings):
