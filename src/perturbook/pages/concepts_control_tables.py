@@ -35,10 +35,10 @@ def marks_table(rows: pd.DataFrame) -> HTML:
     filled = [
         {
             "Backbone": BACKBONES[name],
+            "Verdict": "met" if one.met else "missed",
             "Mark": one.name,
             "Asked": one.asked,
             "Found": one.found,
-            "Verdict": "met" if one.met else "missed",
         }
         for name, came in all_of(rows).items()
         for one in came.marks()
