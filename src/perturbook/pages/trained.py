@@ -29,7 +29,9 @@ from perturbook.pages.table import ROOT, pages
 BESIDE = ("page", "models", "stored")
 """Parameters that decide no prediction."""
 OF_CELLS = ("variance", "n_cells", "coordinates", "significant")
-"""What a prediction says of generated cells. It is not stored, because a deposit has to stay small."""
+"""What a prediction says of generated cells."""
+FEW = 30
+"""Conditions of a page up to which that is stored; of more it is not, because a deposit has to stay small. Our choice."""
 PROBE = {"epochs": 1, "least_steps": 5, "warmup_steps": 0}
 """Training of `probe`, of a model that does not say by `quick` what makes it short."""
 DRUGS = ("simulated-drugs", "unseen_combination", None)
@@ -58,7 +60,8 @@ def store(design: Design, name: str, made: list[Predicted], truth: Truth, **fact
     """
     folder = place(design)
     folder.mkdir(parents=True, exist_ok=True)
-    made = [replace(one, **dict.fromkeys(OF_CELLS)) for one in made]
+    if len(truth.obs) > FEW:
+        made = [replace(one, **dict.fromkeys(OF_CELLS)) for one in made]
     for old in _files(folder, name):
         old.unlink()
     for one in made:
