@@ -198,14 +198,15 @@ def test_results_stay_below_40_mb_and_hold_no_pickles():
 
 
 DATA, SPLITS, MODELS, EVALUATION, PAGES = "data", "splits", "models", "evaluation", "pages"
-CONCEPTS = "concepts"
+CONCEPTS, EXPLORER = "concepts", "explorer"
 MAY = {
     DATA: set(),
     SPLITS: {DATA},
     MODELS: {DATA, SPLITS},
     CONCEPTS: {DATA, SPLITS, MODELS},
     EVALUATION: {DATA, SPLITS},
-    PAGES: {DATA, SPLITS, MODELS, CONCEPTS, EVALUATION},
+    EXPLORER: {DATA, SPLITS, MODELS, CONCEPTS, EVALUATION},
+    PAGES: {DATA, SPLITS, MODELS, CONCEPTS, EVALUATION, EXPLORER},
 }
 TOOLS = {"errors", "registry", "source", "threads", "whole", "processes"}
 
