@@ -7,6 +7,7 @@ import scipy.sparse as sp
 from anndata import AnnData
 
 from perturbook.concepts.dictionaries import FixedDictionary
+from perturbook.concepts.encoder_of import embeddings
 from perturbook.concepts.gradient_screen import Screen
 from perturbook.concepts.linear_encoder import LinearEncoder
 from perturbook.errors import ConfigError, InputError
@@ -16,7 +17,7 @@ from perturbook.pages.charts import concepts_attribution as charts
 from perturbook.pages.concepts_attribution_read import ARMS, Told, concepts
 from perturbook.pages.concepts_attribution_study import Study
 from perturbook.pages.concepts_control import parts
-from perturbook.pages.concepts_control_arms import Control, embeddings
+from perturbook.pages.concepts_control_arms import Control
 
 
 @pytest.fixture(scope="module")
