@@ -117,7 +117,7 @@ class GenesOf:
         made = made.sort_values(["prototype", "score", "gene"], ascending=[True, False, True])
         made = made.groupby("prototype", sort=False).head(SWAPPED)
         before, after = (
-            np.asarray(counts[made[of].to_numpy(), made["gene"].to_numpy()]).ravel()
+            np.array([counts[at, gene] for at, gene in zip(made[of], made["gene"], strict=True)])
             for of in ("prototype", "counterfactual")
         )
         names = np.array(self.found.genes, object)

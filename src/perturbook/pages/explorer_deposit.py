@@ -18,7 +18,8 @@ from perturbook.data.schema import expression
 from perturbook.errors import ConfigError, InputError
 from perturbook.evaluation.manifest import manifest
 from perturbook.explorer.atlas import Atlas, read, write
-from perturbook.explorer.make_atlas import RECIPES, make_atlas
+from perturbook.explorer.make_atlas import make_atlas
+from perturbook.explorer.recipe import RECIPES
 from perturbook.explorer.subject import Subject, divided
 from perturbook.pages.table import ROOT
 
