@@ -21,7 +21,7 @@ from perturbook.explorer.recipe import Recipe
 from perturbook.explorer.rounding import digits
 from perturbook.explorer.subject import Subject
 from perturbook.pages import explorer_deposit
-from perturbook.pages.explorer_deposit import ATLASES
+from perturbook.pages.explorer_atlases import ATLASES, FOLDER
 
 GENES, PLANTED = 40, 8
 SMALL = Recipe(width=12, k=2, passes=8, prototypes=8, controls=6)
@@ -235,7 +235,7 @@ def test_an_unknown_atlas_is_refused_before_anything_is_made():
 
 @pytest.mark.parametrize("name", ATLASES)
 def test_a_deposited_atlas_is_of_the_data_set_that_the_book_has(name):
-    atlas = atlas_file.read(explorer_deposit.FOLDER / name)
+    atlas = atlas_file.read(FOLDER / name)
     features = atlas.tables["features"].set_index("uid")
     assert atlas.about["manifest"]["data"][ATLASES[name][0]] == data.checksum(ATLASES[name][0])
     assert len(atlas.tables["cells"]) == atlas.about["cells"]

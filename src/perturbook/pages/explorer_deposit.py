@@ -1,8 +1,4 @@
-"""The atlases of the concept explorer, `results/explorer/<name>/`; `perturbook train explorer` makes them.
-
-Two backbones and three data sets, less scVI on the 700 cells that come without counts. Settings were fixed before an atlas was
-looked at.
-"""
+"""Make the atlases of the concept explorer; `perturbook train explorer` does. Settings were fixed before an atlas was looked at."""
 
 import json
 import time
@@ -15,24 +11,15 @@ from perturbook import data
 from perturbook.concepts.encoder_of import BACKBONES, embeddings, encoder_of
 from perturbook.concepts.gene_sets import Library
 from perturbook.data.schema import expression
-from perturbook.errors import ConfigError, InputError
+from perturbook.errors import ConfigError
 from perturbook.evaluation.manifest import manifest
-from perturbook.explorer.atlas import Atlas, read, write
+from perturbook.explorer.atlas import Atlas, write
 from perturbook.explorer.make_atlas import make_atlas
 from perturbook.explorer.recipe import RECIPES
 from perturbook.explorer.subject import Subject, divided
+from perturbook.pages.explorer_atlases import ATLASES, FOLDER, PAGE
 from perturbook.pages.table import ROOT
 
-PAGE = "explorer"
-FOLDER = ROOT / "results" / "explorer"
-ATLASES = {
-    "kang-small": ("kang2018-mini", "small"),
-    "kang-scvi": ("kang2018-mini", "scvi"),
-    "pbmc3k-small": ("pbmc3k", "small"),
-    "pbmc3k-scvi": ("pbmc3k", "scvi"),
-    "pbmc68k-small": ("pbmc68k-reduced", "small"),
-}
-"""Name -> data set and backbone."""
 LIBRARIES = ("geneset-hallmark", "geneset-celltypes")
 LABELS = {"cell_type": "cell type", "perturbation": "condition"}
 """Columns of a data set -> what a reader sees; one with a single value is no label."""
@@ -83,20 +70,3 @@ def _labelled(cells: AnnData) -> list[str]:
             cells.obs[shown] = cells.obs[column].astype(str)
             kept.append(shown)
     return kept
-
-
-def stored(folder: Path = FOLDER) -> list[Atlas]:
-    """The deposited atlases, in their order.
-
-    Raises:
-        InputError: one is missing or damaged, or was made from other data than the data set now holds.
-    """
-    found = [read(folder / name) for name in ATLASES]
-    for atlas in found:
-        dataset = ATLASES[atlas.name][0]
-        if atlas.about["manifest"]["data"][dataset] != data.checksum(dataset):
-            raise InputError(
-                f"{folder / atlas.name} was made from other data than {dataset} now holds; make it with "
-                f"`perturbook train {PAGE} {atlas.name}`."
-            )
-    return found

@@ -9,7 +9,7 @@ from IPython.display import HTML, Markdown
 from perturbook.concepts.atom_matching import beyond_chance
 from perturbook.explorer.atlas import Atlas
 from perturbook.pages import frame
-from perturbook.pages.explorer_deposit import FOLDER, stored
+from perturbook.pages.explorer_atlases import FOLDER, stored
 from perturbook.pages.html_table import link, table
 from perturbook.pages.present import number
 
@@ -19,7 +19,7 @@ ARM = {"sae": "Concepts", "neuron": "Neurons"}
 
 
 def atlases(names: Sequence[str] = ()) -> list[Atlas]:
-    """The deposited atlases, or those named; errors as `explorer_deposit.stored`."""
+    """The deposited atlases, or those named; errors as `explorer_atlases.stored`."""
     return [one for one in stored(FOLDER) if not names or one.name in names]
 
 
