@@ -126,7 +126,8 @@ def _split(uid: str) -> tuple[str, int]:
 
 def _together(parts: list[pd.DataFrame], table: str, order: dict[str, int]) -> pd.DataFrame:
     columns = list(TABLES[table])
-    made = pd.concat([one[columns] for one in parts if len(one)]) if parts else pd.DataFrame(columns=columns)
+    kept = [one[columns] for one in parts if len(one)]
+    made = pd.concat(kept) if kept else pd.DataFrame(columns=columns)
     return _typed(
         made.sort_values("uid", key=lambda of: of.map(order), kind="stable", ignore_index=True), table
     )
