@@ -49,7 +49,7 @@ async function visited(base, name, visit, problems) {
   try {
     return await visit(tools);
   } catch (error) {
-    complain(`ended early: ${error.message.split("\n")[0]}`);
+    complain(`ended early: ${error.stack.split("\n").filter((line) => /Error|explorer.mjs/.test(line)).slice(0, 3).join(" ")}`);
     return null;
   } finally {
     await context.close();
@@ -58,7 +58,7 @@ async function visited(base, name, visit, problems) {
 
 async function axe(page) {
   await page.evaluate(AXE);
-  const { violations } = await page.evaluate(() => window.axe.run({}, { runOnly: ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa"] }));
+  const { violations } = await page.evaluate(() => window.axe.run(document, { runOnly: ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa"] }));
   return violations.filter((rule) => ["serious", "critical"].includes(rule.impact))
     .map((rule) => `${rule.id}: ${rule.nodes.length} x, first ${rule.nodes[0].target.join(" ")}`);
 }
