@@ -17,63 +17,61 @@ def digits(values):
     return np.round(values, 4)
 
 
-def small_atlas(name="planted", features=12, cells=120, seed=0, markup=True, genes=40, shown=25) -> Atlas:
-    """Feature 0 is active in every cell, 1 in none, 2 in cells of one kind only; 3 has no attribution; two are neurons at least."""
+def small_atlas(name="planted", features=12, cells=120, seed=0, markup=True, genes=40, detailed=16) -> Atlas:
+    """Feature 0 is active in every cell, 1 in none, 2 in cells of one kind only; 3 has no attribution; two are neurons at least.
+
+    Features beyond the first `detailed` are copies of these under other uids, so that thousands are made quickly.
+    """
     rng = np.random.default_rng(seed)
     kinds = np.array(KINDS if markup else (*KINDS[:4], "Dendritic"))
-    table = {
-        "cell": [f"cell-{one}" for one in range(cells)],
-        "x": digits(rng.normal(size=cells)),
-        "y": digits(rng.normal(size=cells)),
-    }
-    table |= {"part": rng.choice(["train", "validation", "test"], cells)}
+    places = digits(rng.normal(size=(2, cells)))
+    table = {"cell": [f"cell-{one}" for one in range(cells)], "x": places[0], "y": places[1]}
     table |= {
+        "part": rng.choice(["train", "validation", "test"], cells),
         "cell type": kinds[np.arange(cells) % 5],
-        "condition": np.where(np.arange(cells) % 2, "IFN-beta", "control"),
     }
-    table = pd.DataFrame(table)
+    table = pd.DataFrame(table | {"condition": np.where(np.arange(cells) % 2, "IFN-beta", "control")})
     neurons = max(2, features // 10)
     uids = [f"sae-{n}" for n in range(features - neurons)] + [f"neuron-{n}" for n in range(neurons)]
-    codes = digits(np.where(rng.random((cells, features)) < 0.15, rng.random((cells, features)), 0))
+    made = min(features, detailed)
+    codes = digits(np.where(rng.random((cells, made)) < 0.15, rng.random((cells, made)), 0))
     codes[:, 0] = digits(rng.random(cells) + 0.1)
     codes[:, 1] = 0
-    if features > 2:
-        codes[:, 2] = np.where(table["cell type"] == "NK", codes[:, 0], 0)
+    codes[:, 2] = np.where(table["cell type"] == "NK", codes[:, 0], 0)
     names = [f"GENE{n}" for n in range(genes - 1)] + [f"{MARKUP}G" if markup else "ISG15"]
     parts = {one: [] for one in TABLES if one not in ("cells", "features")}
     rows = []
-    for at, uid in enumerate(uids):
-        row, made = _feature(rng, uid, codes[:, at], table, names, shown, at not in (1, 3), markup)
+    for at, uid in enumerate(uids[:made]):
+        row, found = _feature(rng, uid, codes[:, at], table, names, at not in (1, 3), markup)
         rows.append(row)
-        for one, part in made.items():
-            parts[one].append(pd.DataFrame(part).assign(uid=uid))
         others = [one for one in uids if one != uid][:6]
-        parts["near"].append(
-            pd.DataFrame({"uid": uid, "other": others, "cosine": digits(rng.random(len(others)))})
-        )
-    tables = {one: _typed(pd.concat(part), one) for one, part in parts.items()}
-    tables |= {"cells": table, "features": _typed(pd.DataFrame(rows), "features")}
-    about = {
-        "title": f"Synthetic {name}",
-        "backbone": "none",
-        "data": "random numbers",
-        "cells": cells,
-        "genes": genes,
-        "k": 3,
-    }
-    about |= {
-        "artefact_hash": hashlib.sha256(f"{name}{features}{cells}{seed}".encode()).hexdigest(),
-        "chance": 0.18,
-    }
-    about |= {
-        "labels": ["cell type", "condition"],
-        "notes": [f"Nothing here was measured {MARKUP}."],
-        "simulated": True,
-    }
-    return Atlas(name, about, tables)
+        found["near"] = {"other": others, "cosine": digits(np.sort(rng.random(len(others)))[::-1])}
+        for one, part in found.items():
+            parts[one].append(pd.DataFrame(part).assign(uid=uid))
+    tables = {one: pd.concat(part) for one, part in parts.items()} | {"features": pd.DataFrame(rows)}
+    tables = {one: _typed(_copied(of, uids, made), one) for one, of in tables.items()} | {"cells": table}
+    about = {"title": f"Synthetic {name}", "backbone": "none", "data": "random numbers", "cells": cells}
+    about |= {"genes": genes, "k": 3, "chance": 0.18, "labels": ["cell type", "condition"], "simulated": True}
+    digest = hashlib.sha256(f"{name}{features}{cells}{seed}".encode()).hexdigest()
+    return Atlas(
+        name, {**about, "artefact_hash": digest, "notes": [f"Nothing here was measured {MARKUP}."]}, tables
+    )
 
 
-def _feature(rng, uid, codes, cells, names, shown, attributed, markup):
+def _copied(table: pd.DataFrame, uids: list[str], made: int) -> pd.DataFrame:
+    """Rows of the first features, and the same rows under the uids of the others; the last of these are the neurons."""
+    found = [table]
+    for start in range(made, len(uids), made):
+        other = dict(zip(uids[:made], uids[start : start + made], strict=False))
+        found.append(table.assign(uid=table["uid"].map(other)).dropna(subset="uid"))
+    copied = pd.concat(found)
+    if "number" in copied:
+        parts = copied["uid"].str.split("-")
+        copied = copied.assign(arm=parts.str[0], number=parts.str[1])
+    return copied
+
+
+def _feature(rng, uid, codes, cells, names, attributed, markup):
     active = np.flatnonzero(codes)
     row = {"uid": uid, "arm": uid.split("-")[0], "number": int(uid.split("-")[1]), "active": len(active)}
     row |= {
@@ -115,12 +113,12 @@ def _feature(rng, uid, codes, cells, names, shown, attributed, markup):
         )
         made["examples"] = pd.concat([pd.DataFrame(made["examples"]), more])
     if attributed:
-        made |= _told(rng, names, shown, order)
+        made |= _told(rng, names, order)
     return row, made
 
 
-def _told(rng, names, shown, order):
-    scores = np.sort(digits(rng.random(len(names)) / 5))[::-1][:shown]
+def _told(rng, names, order):
+    scores = np.sort(digits(rng.random(len(names)) / 5))[::-1][:25]
     genes = {
         "gene": rng.permutation(names)[: len(scores)],
         "attribution": scores,

@@ -108,11 +108,13 @@ def _write_atlas(atlas: Atlas, folder: Path) -> None:
     _write(folder / "list.js", _call(atlas.name, "list", {"about": about, "features": _columns(features)}))
     _write(folder / "cells.js", _call(atlas.name, "cells", _cells(atlas)))
     _write(folder / "find.js", _call(atlas.name, "find", _find(atlas)))
-    parts = {name: dict(list(atlas.tables[name].groupby("uid", sort=False))) for name in OF_FEATURE}
+    tables = {name: atlas.tables[name] for name in OF_FEATURE}
+    columns = {name: _columns(table.drop(columns="uid")) for name, table in tables.items()}
+    places = {name: table.groupby("uid").indices for name, table in tables.items()}
     for uid in features["uid"]:
         rows = {
-            name: _columns(of.get(uid, atlas.tables[name][:0]).drop(columns="uid"))
-            for name, of in parts.items()
+            name: {column: [values[at] for at in places[name].get(uid, ())] for column, values in of.items()}
+            for name, of in columns.items()
         }
         _write(folder / f"{uid}.js", _call(atlas.name, uid, rows))
 
@@ -149,12 +151,9 @@ def _columns(table: pd.DataFrame) -> dict[str, list]:
     """Values by column; NaN becomes null, because JSON has no word for what is undefined."""
     made = {}
     for name, column in table.items():
-        if column.dtype.kind == "f":
-            if np.isinf(column).any():
-                raise InputError(f"Column {name} holds an infinite number; what is undefined must be NaN.")
-            made[name] = [None if value != value else value for value in column.tolist()]
-        else:
-            made[name] = [None if pd.isna(value) else value for value in column.tolist()]
+        if column.dtype.kind == "f" and np.isinf(column).any():
+            raise InputError(f"Column {name} holds an infinite number; what is undefined must be NaN.")
+        made[name] = column.astype(object).where(column.notna(), None).tolist()
     return made
 
 

@@ -23,6 +23,7 @@ explorer.annotations = (() => {
   // Time in which the feature could be seen, and panels that came into view.
   let [seen, since] = [0, 0];
   let used = new Set();
+  const watched = [];
   const tick = () => { if (since) seen += Math.max(0, performance.now() - since); since = document.hidden || !item ? 0 : performance.now(); };
   document.addEventListener("visibilitychange", tick);
   const watcher = new IntersectionObserver((entries) => entries.forEach((one) => {
@@ -92,8 +93,13 @@ explorer.annotations = (() => {
   /** Show the form of an item: its draft, else its last version, else empty. */
   function show(one) {
     tick();
+    const same = item && JSON.stringify(item) === JSON.stringify(one);
     item = one;
-    [seen, used] = [0, new Set()];
+    if (!same) {
+      [seen, used] = [0, new Set()];
+      watcher.disconnect(); // observed anew, a panel that stays in view counts for this item too
+      watched.forEach((element) => watcher.observe(element));
+    }
     tick();
     const values = drafts.get(`${explorer.atlas.name}/${key()}`);
     const last = records.latest(kept(), { feature_uid: item.uid, pass: item.pass, repeat_of: item.repeat_of });
@@ -112,5 +118,5 @@ explorer.annotations = (() => {
     since = 0;
   }
   addEventListener("beforeunload", (event) => { if (drafts.size) event.preventDefault(); });
-  return { who, kept, add, labels, build, show, rest, watch: (element) => watcher.observe(element) };
+  return { who, kept, add, labels, build, show, rest, watch: (element) => watched.push(element) };
 })();

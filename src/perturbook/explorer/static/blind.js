@@ -35,9 +35,10 @@ explorer.blind = (() => {
     const arms = [...new Set(places.map((at) => of.arm[at]))].sort().map((arm) => places.filter((at) => of.arm[at] === arm));
     const each = Math.min(PER_ARM, ...arms.map((arm) => arm.length));
     const order = shuffled(arms.flatMap((arm) => shuffled(arm, draw).slice(0, each)), draw).map((at) => ({ uid: of.uid[at], repeat_of: null }));
-    const again = order.slice(0, Math.max(0, order.length - APART));
+    const apart = Math.min(APART, order.length >> 1);
+    const again = order.slice(0, order.length - apart);
     for (const one of shuffled(again, draw).slice(0, Math.ceil(REPEATED * order.length))) {
-      const first = order.findIndex((item) => item.uid === one.uid) + 1 + APART;
+      const first = order.findIndex((item) => item.uid === one.uid) + 1 + apart;
       order.splice(first + Math.floor(draw() * (order.length - first + 1)), 0, { uid: one.uid, repeat_of: one.uid });
     }
     return order;

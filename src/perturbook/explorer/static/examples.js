@@ -24,7 +24,7 @@ explorer.examplesPanel = () => {
 
   function prototypes({ cells, data, scale }, top) {
     const all = rows(data.swaps);
-    const heads = ["cell", ...cells.labels.map((one) => one.name), "activation", "counterfactual", ...cells.labels.map((one) => `its ${one.name}`), "distance", "genes that differ", "swaps"];
+    const heads = ["swaps", "cell", ...cells.labels.map((one) => one.name), "activation", "counterfactual", ...cells.labels.map((one) => `its ${one.name}`), "distance", "genes that differ"];
     const numbers = new Set(["activation", "distance", "genes that differ"]);
     const lines = top.flatMap((one) => {
       const id = `swaps-${opened++}`;
@@ -32,8 +32,8 @@ explorer.examplesPanel = () => {
       const hidden = swaps(all, one.cell, heads.length, id);
       const button = make("button", { type: "button", "aria-expanded": "false", "aria-controls": id, "aria-label": `Swaps of ${cells.cell[one.cell]}`,
         on: { click: () => { hidden.hidden = !hidden.hidden; button.setAttribute("aria-expanded", String(!hidden.hidden)); } } }, "swaps");
-      const values = [cells.cell[one.cell], ...labelled(cells, one.cell), show.number(one.code * scale), other < 0 ? "no match" : cells.cell[other],
-        ...(other < 0 ? cells.labels.map(() => "\u2013") : labelled(cells, other)), show.number(one.distance), other < 0 ? "\u2013" : show.count(one.differing), other < 0 ? "" : button];
+      const values = [other < 0 ? "" : button, cells.cell[one.cell], ...labelled(cells, one.cell), show.number(one.code * scale), other < 0 ? "no match" : cells.cell[other],
+        ...(other < 0 ? cells.labels.map(() => "\u2013") : labelled(cells, other)), show.number(one.distance), other < 0 ? "\u2013" : show.count(one.differing)];
       return [make("tr", {}, values.map((value, n) => make("td", { class: numbers.has(heads[n]) ? "number" : null }, value))), hidden];
     });
     return make("div", { class: "scroll tall", tabindex: "0", role: "region", "aria-label": "Prototypes and counterfactuals" },

@@ -65,7 +65,7 @@ explorer.exchange = () => {
       if (records.union(explorer.annotations.kept(atlas, one), file.records).length > records.MOST_RECORDS) throw new Error("Together with what is kept here these are too many records. Nothing was read.");
       const lasting = explorer.annotations.add(file.records, atlas, one);
       const added = explorer.annotations.kept(atlas, one).length - before;
-      explorer.refresh();
+      await explorer.refresh();
       say(`Imported ${plural(file.records.length, "record")} of annotator ${one.code}, study ${one.study}; ${added} new, none overwritten.${lasting ? "" : " The browser gives no storage: they last as long as this page."}`);
     } catch (error) {
       const known = !(error instanceof TypeError);

@@ -16,8 +16,8 @@ explorer.feature = (() => {
     const top = make("div", { class: "top" }, make("div", { class: "row" }, move(-1, "\u2190 Previous", "k"), place, move(1, "Next \u2192", "j"),
       make("a", { class: "jump", href: "#annotate", on: { click: (event) => { event.preventDefault(); parts.aside.scrollIntoView(); parts.aside.querySelector("input")?.focus(); } } }, "Annotate")),
     title, told, small);
-    panels = [explorer.mapPanel(), explorer.histogramPanel(), explorer.groupsPanel(), ...explorer.genesPanel(), explorer.deletionPanel(),
-      explorer.termsPanel(), explorer.examplesPanel(), explorer.nearPanel(), explorer.trustPanel()];
+    panels = [explorer.mapPanel(), explorer.histogramPanel(), explorer.trustPanel(), explorer.groupsPanel(), ...explorer.genesPanel(),
+      explorer.deletionPanel(), explorer.termsPanel(), explorer.examplesPanel(), explorer.nearPanel()];
     panels.forEach((one) => explorer.annotations.watch(one.element));
     const aside = explorer.annotations.build();
     section.append(top, make("div", { class: "columns" }, make("div", { class: "panels" }, panels.map((one) => one.element)), aside));

@@ -3,7 +3,8 @@
 
 explorer.genesPanel = () => {
   const { make, show, plural, table, rows: asRows } = explorer;
-  const SHOWN = 15;
+  const SHOWN = 15; // drawn
+  const LISTED = 25; // the table of an atlas lists at least so many by attribution, or all there are
   const charts = { relative: explorer.drawing.chart("attribution"), pre: explorer.drawing.chart("pre"), de: explorer.drawing.chart("de") };
   const curve = explorer.drawing.chart("cutoffs");
   const ticks = make("datalist", { id: "cutoff-ticks" });
@@ -27,21 +28,19 @@ explorer.genesPanel = () => {
     redraw();
   }
 
-  /** Tested genes above a cutoff, in words: counted, or between two counted numbers where it lies between two cutoffs of the table. */
+  /**
+   * Tested genes above a cutoff, in words. Between two cutoffs of the table they are counted among the genes shown, as long as one
+   * of the first by attribution lies at or below it, for then all above are shown; else the counts on both sides are given.
+   */
   function above({ data, cutoff }) {
     const { cutoff: grid, genes } = data.cutoffs;
-    const exact = grid.indexOf(cutoff);
-    if (exact >= 0) return show.count(genes[exact]);
-    const held = data.genes.attribution.filter((value) => value !== null);
-    const next = grid.findIndex((one) => one > cutoff);
-    const [most, least] = [genes[next - 1] ?? genes.at(-1), next < 0 ? 0 : genes[next]];
-    const counted_ = held.filter((value) => value > cutoff).length;
-    if (most === least) return show.count(most);
-    return counted_ >= least && counted_ < held.length && now.row.ranked_by !== "pre" && isComplete(held, cutoff)
-      ? show.count(counted_) : `${show.count(least)} to ${show.count(most)}`;
+    const next = grid.findIndex((one) => one >= cutoff);
+    if (grid[next] === cutoff) return show.count(genes[next]);
+    const [most, least] = [genes[next < 0 ? genes.length - 1 : Math.max(0, next - 1)], next < 0 ? 0 : genes[next]];
+    const held = data.genes.attribution.filter((value) => value > cutoff).length;
+    if (held >= least && held <= most && held < LISTED && now.row.ranked_by !== "pre") return show.count(held);
+    return most === least ? show.count(most) : `${show.count(least)} to ${show.count(most)}`;
   }
-  // The table holds the first genes by attribution: one of them at or below the cutoff means that all above it are there.
-  const isComplete = (held, cutoff) => held.slice().sort((a, b) => b - a).slice(0, 25).some((value) => value <= cutoff);
 
   async function redraw() {
     const { row, data } = now;

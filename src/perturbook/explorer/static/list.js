@@ -104,7 +104,7 @@ explorer.list = (() => {
     const uid = of.uid[at];
     const own = labels.get(uid);
     const first = make("td", {}, make("a", { href: `#/${atlas.name}/${uid}` }, uid), own ? make("span", { class: "mine" }, own) : null);
-    const best = of.value[at] ? `${of.label[at]}: ${of.value[at]}` : "undefined";
+    const best = make("span", { title: of.label[at] || null }, of.value[at] || "undefined");
     const told = { value: best, status: of.status[at] };
     return make("tr", {}, first, COLUMNS.slice(1).map(([by, , kind]) =>
       make("td", { class: kind ? "number" : null }, kind ? show[kind](of[by][at]) : told[by])));

@@ -29,7 +29,7 @@ explorer.mapPanel = () => {
 
   function draw() {
     if (!now || !canvas.clientWidth) return;
-    const { cells, data, atlas } = now.context;
+    const { cells, data } = now.context;
     const [width, height] = [canvas.clientWidth, Math.round(canvas.clientWidth * ASPECT)];
     const ratio = window.devicePixelRatio || 1;
     Object.assign(canvas, { width: width * ratio, height: height * ratio });
@@ -58,7 +58,6 @@ explorer.mapPanel = () => {
     const words = `${show.count(data.codes.cell.length)} of ${plural(n, "cell")} active (donors not known); both axes are UMAP coordinates without a unit.`;
     canvas.setAttribute("aria-label", `Map of cells. ${words} The table of cell types says the same in numbers.`);
     panel.say(words + (chosen.value ? ` Only ${chosen.selectedOptions[0].textContent} is drawn.` : ""));
-    canvas.dataset.drawn = `${atlas.name}/${now.context.row.uid}`;
   }
 
   function place(cells, width, height) {

@@ -42,7 +42,7 @@ explorer.search = (() => {
     return kept.sort((a, b) => {
       const [x, y] = [column[a], column[b]];
       if (empty(x) || empty(y)) return empty(x) - empty(y) || a - b;
-      if (x === y) return a - b;
+      if (x === y || sort.by === "number") return way * (a - b); // by kind, then number
       return way * (typeof x === "string" ? x.localeCompare(y, "en", { numeric: true }) : x - y);
     });
   }
