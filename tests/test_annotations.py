@@ -293,6 +293,12 @@ def test_the_version_saved_last_counts_and_none_is_lost():
     assert both.records == (early, late) and both.latest() == (late,)
 
 
+def test_of_versions_of_one_instant_the_same_one_counts_here_and_in_the_explorer():
+    """A script compares texts by UTF-16 units, in which a character beyond the first plane is less than U+FB01."""
+    first, second = record(label="\U0001d6fc"), record(label="\ufb01")
+    assert of(second, first).latest() == of(first, second).latest() == (second,)
+
+
 def test_a_repeat_and_another_pass_are_items_of_their_own_and_a_repeat_counts_once():
     first, again = record(), record(repeat_of="sae-12", interpretable="no", saved="2026-01-31T09:05:00Z")
     corrected = replace(again, interpretable="unsure", saved="2026-01-31T09:06:00Z")

@@ -45,9 +45,7 @@ class Annotations:
             raise InputError(
                 f"{len(kept):,} records of {self.annotator_code} are more than the {MOST_RECORDS:,} of a file."
             )
-        # records of one instant need an order that does not depend on that of the files
-        ordered = sorted(kept, key=lambda one: (one.instant, json.dumps(one.values())))
-        object.__setattr__(self, "records", tuple(ordered))
+        object.__setattr__(self, "records", tuple(sorted(kept, key=_place)))
 
     @property
     def pass_(self) -> int:
@@ -138,6 +136,12 @@ def write_csv(annotations: Annotations, path: Path | str) -> Path:
     text = annotations_csv.text(_head(annotations), [record.values() for record in annotations.records])
     Path(path).write_bytes(text.encode())
     return Path(path)
+
+
+def _place(record: Record) -> tuple:
+    """Order of versions, whatever the order of files; those of one instant stand as the explorer puts them, by UTF-16 units."""
+    values = json.dumps(list(record.values().values()), ensure_ascii=False, separators=(",", ":"))
+    return record.instant, values.encode("utf-16-be")
 
 
 def _head(annotations: Annotations) -> dict[str, Any]:

@@ -8,6 +8,7 @@ explorer.list = (() => {
     ["number", "feature", null],
     ["active", "active cells", "count"],
     ["share", "active share", "percent"],
+    ["leading", "first genes", null],
     ["value", "best label", null],
     ["f1", "F1", "number"],
     ["stability", "stability", "number"],
@@ -64,7 +65,7 @@ explorer.list = (() => {
   function sortBy(by) {
     const { sort } = explorer.atlas.list;
     // words run from a to z first, amounts from the largest
-    const down = sort.by === by ? !sort.down : !["number", "value", "status"].includes(by);
+    const down = sort.by === by ? !sort.down : !["number", "leading", "value", "status"].includes(by);
     explorer.atlas.list.sort = { by, down };
     render();
   }
@@ -105,7 +106,7 @@ explorer.list = (() => {
     const own = labels.get(uid);
     const first = make("td", {}, make("a", { href: `#/${atlas.name}/${uid}` }, uid), own ? make("span", { class: "mine" }, own) : null);
     const best = make("span", { title: of.label[at] || null }, of.value[at] || "undefined");
-    const told = { value: best, status: of.status[at] };
+    const told = { leading: of.leading[at] || "\u2013", value: best, status: of.status[at] };
     return make("tr", {}, first, COLUMNS.slice(1).map(([by, , kind]) =>
       make("td", { class: kind ? "number" : null }, kind ? show[kind](of[by][at]) : told[by])));
   }

@@ -9,7 +9,8 @@
 
   async function atlasOf(name) {
     if (!known.has(name)) {
-      const { about, features } = await explorer.load(name, "list");
+      const { about, features, leading } = await explorer.load(name, "list");
+      features.leading = leading;
       known.set(name, { name, about, features, index: new Map(features.uid.map((uid, at) => [uid, at])) });
     }
     return known.get(name);
