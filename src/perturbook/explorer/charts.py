@@ -24,8 +24,16 @@ AXIS = {
     "titleFontSize": 11,
     "titleFontWeight": "normal",
     "labelLimit": 150,
+    "labelOverlap": "greedy",
 }
-LEGEND = {"labelColor": INK, "titleColor": INK, "labelFontSize": 11, "titleFontSize": 11, "orient": "top"}
+LEGEND = {
+    "columns": 2,
+    "labelColor": INK,
+    "titleColor": INK,
+    "labelFontSize": 11,
+    "titleFontSize": 11,
+    "orient": "top",
+}
 STEP = {"step": 16}
 ROWS, MARKS = alt.Data(name="rows"), alt.Data(name="marks")
 
@@ -77,9 +85,10 @@ def _shares():
 def _quartiles():
     base = alt.Chart(ROWS, height=STEP).encode(y=_names())
     x = alt.X("lower:Q", title="activation of active cells (a.u.)", scale=alt.Scale(zero=True))
-    return base.mark_rule(color=BLUE, strokeWidth=3, opacity=0.55).encode(
-        x=x, x2="upper:Q"
-    ) + base.mark_point(color=BLUE, filled=True, size=45, opacity=1).encode(x="median:Q")
+    lines = base.mark_rule(color=BLUE, strokeWidth=3, opacity=0.55).encode(x=x, x2="upper:Q")
+    points = base.mark_point(color=BLUE, filled=True, size=45, opacity=1).encode(x="median:Q")
+    every = base.mark_tick(opacity=0).encode(x=alt.value(0))  # a group without an active cell keeps its row
+    return every + lines + points
 
 
 def _genes(title: str):
@@ -120,9 +129,9 @@ def _curves():
     base = alt.Chart(ROWS, height=170).encode(
         x=x,
         y=alt.Y("left:Q", title="activation left (%)", scale=alt.Scale(domainMin=0)),
-        color=alt.Color("order:N", scale=scale, title="order of genes"),
+        color=alt.Color("order:N", scale=scale, title=None),
     )
     points = base.mark_point(filled=True, size=40, opacity=1).encode(
-        shape=alt.Shape("order:N", scale=shapes, title="order of genes")
+        shape=alt.Shape("order:N", scale=shapes, title=None)
     )
     return base.mark_line() + points

@@ -105,7 +105,10 @@ def _write_atlas(atlas: Atlas, folder: Path) -> None:
     folder.mkdir()
     features = atlas.tables["features"]
     about = {name: atlas.about[name] for name in SHOWN} | {"simulated": bool(atlas.about.get("simulated"))}
-    _write(folder / "list.js", _call(atlas.name, "list", {"about": about, "features": _columns(features)}))
+    _write(
+        folder / "list.js",
+        _call(atlas.name, "list", {"about": about, "features": _columns(features), "first": _first(atlas)}),
+    )
     _write(folder / "cells.js", _call(atlas.name, "cells", _cells(atlas)))
     _write(folder / "find.js", _call(atlas.name, "find", _find(atlas)))
     tables = {name: atlas.tables[name] for name in OF_FEATURE}
@@ -122,6 +125,16 @@ def _write_atlas(atlas: Atlas, folder: Path) -> None:
 def _brief(atlas: Atlas) -> dict:
     held = {one: atlas.about[one] for one in ("title", "cells")}
     return {"name": atlas.name, **held, "features": len(atlas.tables["features"])}
+
+
+def _first(atlas: Atlas) -> list[str]:
+    """Of every feature its first three genes with a positive attribution, in the order in which it is ranked."""
+    features = atlas.tables["features"].set_index("uid")
+    genes = atlas.tables["genes"]
+    by = genes["pre"].where(genes["uid"].map(features["ranked_by"]) == "pre", genes["attribution"])
+    ranked = genes.assign(by=by)[by > 0].sort_values(["uid", "by"], ascending=[True, False], kind="stable")
+    named = ranked.groupby("uid")["gene"].agg(lambda of: ", ".join(of.head(3)))
+    return [named.get(uid, "") for uid in features.index]
 
 
 def _cells(atlas: Atlas) -> dict:

@@ -63,7 +63,7 @@ explorer.feature = (() => {
     parts.title.replaceChildren(name, ...explorer.badges(atlas.about));
     parts.told.textContent = sentence(context);
     parts.small.textContent = blind ? `Blind, pass ${blind.pass}: kind and name are hidden${blind.pass === 1 ? ", terms too" : ", terms are shown"}. Activation is scaled so that the largest is 1.`
-      : `${explorer.search.ARM[row.arm] ?? row.arm} ${row.number} of ${atlas.about.title}. Mean code ${show.number(row.mean_code)}, largest ${show.number(row.largest_code)}. ${row.status === "attributed" ? "" : `Not attributed: ${row.status}. `}${atlas.about.notes.join(" ")}`;
+      : `${{ sae: "Concept", neuron: "Neuron" }[row.arm] ?? row.arm} ${row.number} of ${atlas.about.title}. Mean code ${show.number(row.mean_code)}, largest ${show.number(row.largest_code)}. ${row.status === "attributed" ? "" : `Not attributed: ${row.status}. `}${atlas.about.notes.join(" ")}`;
     parts.place.textContent = blind ? `${blind.number} / ${blind.of}` : explorer.place(uid);
     const hidden = blind ? BLIND_HIDES[blind.pass] : [];
     const shown = panels.filter((one) => { one.element.hidden = hidden.includes(one.name); return !one.element.hidden; });

@@ -9,8 +9,8 @@
 
   async function atlasOf(name) {
     if (!known.has(name)) {
-      const { about, features } = await explorer.load(name, "list");
-      known.set(name, { name, about, features, index: new Map(features.uid.map((uid, at) => [uid, at])) });
+      const { about, features, first } = await explorer.load(name, "list");
+      known.set(name, { name, about, features, first, index: new Map(features.uid.map((uid, at) => [uid, at])) });
     }
     return known.get(name);
   }

@@ -40,7 +40,7 @@ explorer.trustPanel = () => {
     return told;
   }
   function update(context) {
-    panel.say("Numbers that stand beside every claim above.");
+    panel.say("To be read beside every panel.");
     list.replaceChildren(...sentences(context).map((one) => make("li", {}, one)));
   }
   return { ...panel, update };
