@@ -71,10 +71,7 @@ if "page" not in config:
             [step.notebook for step in todo],
             [step.manifest for step in todo],
             [step.bundle for step in todo if step.bundle],
-            [path for path in sorted(Path("book").rglob("*")) if path.is_file()],
-            "_config.yml",
-            "constraints.txt",
-            [f"src/perturbook/pages/{name}.py" for name in ("site", "vega", "vega_plugin", "palette")],
+            plan.site_inputs(),
         output:
             # "update": the book of before stands until another is ready, and again when a page or a reference is broken
             update(directory(base / "html")),

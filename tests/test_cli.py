@@ -14,7 +14,7 @@ from perturbook import cli, data
 from perturbook.pages.table import pages
 
 VERBS = [["list"], ["run"], ["build"], ["data"], ["data", "list"], ["data", "fetch"], ["data", "verify"]]
-VERBS += [["audit"], ["concepts"], ["embed"], ["score"], ["check"], ["train"]]
+VERBS += [["audit"], ["concepts"], ["explorer"], ["embed"], ["score"], ["check"], ["train"]]
 
 
 def call(*words, monkeypatch, capsys):

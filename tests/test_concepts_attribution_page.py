@@ -7,16 +7,18 @@ import scipy.sparse as sp
 from anndata import AnnData
 
 from perturbook.concepts.dictionaries import FixedDictionary
+from perturbook.concepts.encoder_of import embeddings
 from perturbook.concepts.gradient_screen import Screen
 from perturbook.concepts.linear_encoder import LinearEncoder
 from perturbook.errors import ConfigError, InputError
 from perturbook.pages import concepts_attribution_deposit as deposit
+from perturbook.pages import concepts_attribution_read
 from perturbook.pages import concepts_attribution_tables as shown
 from perturbook.pages.charts import concepts_attribution as charts
 from perturbook.pages.concepts_attribution_read import ARMS, Told, concepts
 from perturbook.pages.concepts_attribution_study import Study
 from perturbook.pages.concepts_control import parts
-from perturbook.pages.concepts_control_arms import Control, embeddings
+from perturbook.pages.concepts_control_arms import Control
 
 
 @pytest.fixture(scope="module")
@@ -66,6 +68,14 @@ def test_genes_of_a_linear_concept_are_those_that_its_encoder_reads(rows):
     assert told.value("joint swap", "furthest from 1") < 1e-12
     assert told.value("completeness", "pre", "0.5") == pytest.approx(1)
     assert told.value("equal label", "cell_type", "pairs") == 1
+
+
+def test_the_page_keeps_the_genes_of_every_concept(rows, tmp_path):
+    concepts_attribution_read.keep(rows, tmp_path / "kept")
+    table = pd.read_csv(tmp_path / "kept" / "attributions.csv").set_index(["concept", "gene"])
+    assert set(table.index.get_level_values("concept")) == set(rows["concept"])
+    one = rows[rows["quantity"] == "gene"].iloc[0]
+    assert table.loc[(one["concept"], one["of"]), one["to"]] == pytest.approx(one["value"])
 
 
 def test_swapping_the_two_genes_that_a_concept_reads_leaves_little_of_it(rows):

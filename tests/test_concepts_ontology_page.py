@@ -47,6 +47,16 @@ def test_planted_sets_exceed_the_null_and_noise_does_not(compared):
     assert "for Attribution in hand-made and no other pair" in findings.answer([compared]).data
 
 
+def test_the_page_keeps_the_sets_below_a_quarter_of_every_concept_and_arm(compared, tmp_path):
+    ontology.keep([compared], tmp_path / "kept")
+    table = pd.read_csv(tmp_path / "kept" / "enrichment.csv")
+    planted = table[(table["term"] == "planted") & (table["by"] == "Attribution")]
+    assert planted["concept"].tolist() == [0, 1, 2, 3, 4] and (planted["size"] == 20).all()
+    assert table["FDR"].max() < 0.25 and set(table["library"]) == {"hand-made"}
+    ontology.keep([], tmp_path / "kept")
+    assert len(pd.read_csv(tmp_path / "kept" / "enrichment.csv")) == 0
+
+
 def test_one_concept_is_enriched_by_gseapy_and_company_moves_its_rates(rows):
     more = library(**{f"other {name}": genes for name, genes in random_sets(GENES, 30, seed=7).items()})
     live = ontology.live(rows, range(5), [SETS, more], 200, 0)

@@ -11,10 +11,11 @@ import pytest
 from small_atlas import MARKUP, small_atlas
 
 from perturbook.errors import InputError
-from perturbook.explorer.atlas import TABLES, Atlas
+from perturbook.explorer.atlas import TABLES, Atlas, read
 from perturbook.explorer.charts import specs
 from perturbook.explorer.runtime import runtime_script
 from perturbook.explorer.site import write_site
+from perturbook.pages.explorer_atlases import ATLASES, FOLDER
 
 FIRST_VIEW, ONE_FEATURE = 1_000_000, 300_000  # bytes
 
@@ -89,9 +90,8 @@ def test_the_list_names_the_first_genes_of_a_feature_by_the_score_that_ranks_it(
     page = write_site([made], tmp_path / "site")
     _, _, shown = held(page.parent / "data" / "planted" / "list.js")
     genes = {uid: list(of["gene"]) for uid, of in atlas.tables["genes"].groupby("uid")}
-    assert shown["first"][4] == ", ".join(genes["sae-4"][:3])
-    assert shown["first"][5] == ", ".join(genes["sae-5"][:-4:-1])
-    assert shown["first"][3] == ""
+    assert shown["leading"][4] == ", ".join(genes["sae-4"][:4])
+    assert shown["leading"][5] == ", ".join(genes["sae-5"][:-5:-1])
 
 
 def test_what_is_undefined_is_null(site, atlas):
@@ -219,3 +219,35 @@ def test_synthetic_tables_have_the_form_of_an_atlas():
     made = small_atlas()
     assert made.tables["features"]["active"].tolist()[:2] == [120, 0]
     assert isinstance(made.tables["codes"], pd.DataFrame)
+
+
+def test_the_list_names_the_first_genes_of_a_feature_by_attribution_and_none_without_one(site, atlas):
+    leading = dict(
+        zip(
+            atlas.tables["features"]["uid"],
+            held(site / "data" / atlas.name / "list.js")[2]["leading"],
+            strict=True,
+        )
+    )
+    genes = atlas.tables["genes"]
+    told = atlas.tables["features"].set_index("uid")
+    uid = told.index[(told["status"] == "attributed") & (told["ranked_by"] == "relative")][0]
+    own = genes[(genes["uid"] == uid) & (genes["attribution"] > 0)]
+    first = own.sort_values(["attribution", "gene"], ascending=[False, True])["gene"].head(4)
+    assert leading[uid] == ", ".join(first) and len(first)
+    assert all(leading[one] == "" for one in told.index[told["status"] != "attributed"])
+
+
+@pytest.mark.parametrize("name", ATLASES)
+def test_fifty_numbers_of_every_deposited_atlas_are_shown_as_they_are_stored(name, tmp_path):
+    atlas = read(FOLDER / name)
+    site = write_site([atlas], tmp_path / "site").parent
+    names = [one for one in TABLES if one not in ("cells", "features")]
+    rng = np.random.default_rng(0)
+    for table in rng.choice(names, 50):
+        rows = atlas.tables[table]
+        row = rows.iloc[rng.integers(len(rows))]
+        place = int((rows["uid"].to_numpy() == row["uid"])[: row.name].sum())
+        shown = held(site / "data" / name / f"{row['uid']}.js")[2][table]
+        column = rng.choice([one for one in TABLES[table] if one != "uid"])
+        assert same(shown[column][place], row[column])

@@ -11,7 +11,7 @@ from small_book import TABLE, make, notebook, perturbook, write_table
 
 from perturbook.errors import PerturbookError
 from perturbook.pages.site import contents, gate
-from perturbook.pages.table import Page
+from perturbook.pages.table import ROOT, Page
 
 TITLE = ("markdown", "# A page")
 
@@ -213,3 +213,25 @@ def test_the_word_tier_is_checked_before_anything_starts(copy):
         "perturbook: tier 'fast' must be one of smoke, book, full.\n",
     )
     assert not (copy / "build" / "fast").exists()
+
+
+@pytest.mark.parametrize(
+    "text, is_number",
+    [
+        ("0.5 [0.4, 0.6]", True),
+        ("\u22121.2", True),
+        ("1,975", True),
+        ("3.2e-05", True),
+        ("12 %", True),
+        ("undefined (0 of 4)", True),
+        ("4-iodo-6-phenylpyrimidine", False),
+        ("5'-AMP", False),
+        ("2\u2019-fucosyllactose", False),
+        ("7b", False),
+        ("CD4 T", False),
+    ],
+)
+def test_a_cell_is_set_as_a_number_unless_it_is_a_name_that_begins_with_one(text, is_number):
+    script = (ROOT / "book" / "_static" / "tables.js").read_text(encoding="utf-8")
+    (pattern,) = re.findall(r"if \(/(.*)/\.test\(cell\.textContent\.trim\(\)\)\)", script)
+    assert bool(re.match(pattern, text, re.ASCII)) == is_number

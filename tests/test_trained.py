@@ -1,12 +1,14 @@
 """Predictions of models that train for long: stored once, read only where they answer the very same question."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from perturbook import data
 from perturbook.errors import ConfigError, LeakError, PerturbookError
+from perturbook.evaluation.prediction_file import write_prediction
 from perturbook.models import scdca_arms
 from perturbook.pages import deposit, study, train, trained
 from perturbook.pages.design import Design
@@ -103,6 +105,16 @@ def test_a_page_shows_what_was_stored_beside_floors_made_live(folder, tmp_path):
             folder / f"{one.name}.json"
         ).read_bytes()
     assert shown.scores.loc[shown.scores["method"] == "scdca", "value"].notna().any()
+
+
+def test_what_is_said_of_cells_comes_back_as_the_same_file_too(folder, truth, tmp_path):
+    kept = trained.read(design(stored=["scdca"]), truth)[0]
+    variance = np.full(kept.mean.shape, 0.3, np.float32)
+    trained.store(design(), "scdca", [replace(kept, variance=variance)], truth, seconds=1.0)
+    again = trained.read(design(stored=["scdca"]), truth)[0]
+    write_prediction(truth, again, tmp_path / again.file)
+    assert (tmp_path / again.file).read_bytes() == (folder / again.file).read_bytes()
+    np.testing.assert_array_equal(again.variance, variance)
 
 
 def test_what_is_stored_is_what_training_within_the_page_gives(folder, truth, tmp_path):

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from perturbook.cli_concepts import concepts
+from perturbook.cli_concepts import concepts, explorer
 from perturbook.cli_data import data_app
 from perturbook.cli_embed import embed
 from perturbook.errors import PerturbookError
@@ -157,6 +157,7 @@ def score(
 
 app.command()(embed)
 app.command()(concepts)
+app.command()(explorer)
 
 
 @app.command()

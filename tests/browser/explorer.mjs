@@ -246,6 +246,28 @@ function visits() {
       return facts;
     },
 
+    async rules({ page, open, shown }) {
+      await open("#/planted/sae-4");
+      await shown("sae-4");
+      return page.evaluate(() => {
+        const { records, recordsCsv, atlas } = explorer;
+        const texts = ["", "=1", "'=1", "''=1", "+", "-a", "@a", "\tb", "\rc", 'a,"b"', "x\r\ny\nz\r", "'", "a'", "\u00e9 \ud83e\uddec", ";", "null", "true", "1"];
+        const held = texts.map((label, n) => ({ feature_uid: `sae-${n % 5}`, interpretable: "yes", label, ontology_ids: n % 2 ? ["GO:1", "CL:2"] : [], confidence: n % 3 ? n % 5 + 1 : null, usefulness: null,
+          panels_used: [], seconds: n / 8, comment: label, repeat_of: n % 4 ? null : `sae-${n % 5}`, pass: 1 + n % 2, blind: n % 2 === 0, saved: `2026-01-01T00:00:${String(n).padStart(2, "0")}.000Z` }));
+        const file = records.file(atlas, { study: "'-s", code: "-code" }, held);
+        const same = (a, b) => JSON.stringify(a) === JSON.stringify(b);
+        const [a, b, c] = [held.slice(0, 9), held.slice(5), held.slice(3, 12)];
+        const one = { ...file, records: [] };
+        const first = (label) => recordsCsv.write({ ...one, records: [{ ...held[0], label }] }).split("\r\n")[1].split(",")[7];
+        return {
+          csv: same(records.check(recordsCsv.parse(recordsCsv.write(file)), atlas), file),
+          merged: same(records.union(a, b), records.union(b, a)) && same(records.union(records.union(a, b), c), records.union(a, records.union(c, b))) && same(records.union(a, b), held),
+          thrice: records.union([held[0], held[1]], [held[0], held[2], { ...held[1] }]).length,
+          formula: ["=1", "'=1", "+", "-a", "@a", "a=1"].map(first),
+        };
+      });
+    },
+
     async many({ page, open, shown, text, uids }) {
       await open("#/many");
       await page.waitForSelector("#features tbody tr");

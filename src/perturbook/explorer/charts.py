@@ -86,7 +86,7 @@ def _quartiles():
     base = alt.Chart(ROWS, height=STEP).encode(y=_names())
     x = alt.X("lower:Q", title="activation of active cells (a.u.)", scale=alt.Scale(zero=True))
     lines = base.mark_rule(color=BLUE, strokeWidth=3, opacity=0.55).encode(x=x, x2="upper:Q")
-    points = base.mark_point(color=BLUE, filled=True, size=45, opacity=1).encode(x="median:Q")
+    points = base.mark_point(color=INK, filled=True, size=40, opacity=1).encode(x="median:Q")
     every = base.mark_tick(opacity=0).encode(x=alt.value(0))  # a group without an active cell keeps its row
     return every + lines + points
 

@@ -26,6 +26,8 @@ SHOWN = ("title", "backbone", "data", "artefact_hash", "cells", "genes", "k", "l
 OF_FEATURE = [table for table in TABLES if table not in ("cells", "features")]
 LEVEL = 0.05
 """FDR below which a term is found by search."""
+LEADING = 4
+"""Genes of a feature in the list."""
 
 
 def write_site(atlases: Sequence[Atlas], folder: Path, home: str | None = None) -> Path:
@@ -105,10 +107,8 @@ def _write_atlas(atlas: Atlas, folder: Path) -> None:
     folder.mkdir()
     features = atlas.tables["features"]
     about = {name: atlas.about[name] for name in SHOWN} | {"simulated": bool(atlas.about.get("simulated"))}
-    _write(
-        folder / "list.js",
-        _call(atlas.name, "list", {"about": about, "features": _columns(features), "first": _first(atlas)}),
-    )
+    listed = {"about": about, "features": _columns(features), "leading": _leading(atlas)}
+    _write(folder / "list.js", _call(atlas.name, "list", listed))
     _write(folder / "cells.js", _call(atlas.name, "cells", _cells(atlas)))
     _write(folder / "find.js", _call(atlas.name, "find", _find(atlas)))
     tables = {name: atlas.tables[name] for name in OF_FEATURE}
@@ -127,16 +127,6 @@ def _brief(atlas: Atlas) -> dict:
     return {"name": atlas.name, **held, "features": len(atlas.tables["features"])}
 
 
-def _first(atlas: Atlas) -> list[str]:
-    """Of every feature its first three genes with a positive attribution, in the order in which it is ranked."""
-    features = atlas.tables["features"].set_index("uid")
-    genes = atlas.tables["genes"]
-    by = genes["pre"].where(genes["uid"].map(features["ranked_by"]) == "pre", genes["attribution"])
-    ranked = genes.assign(by=by)[by > 0].sort_values(["uid", "by"], ascending=[True, False], kind="stable")
-    named = ranked.groupby("uid")["gene"].agg(lambda of: ", ".join(of.head(3)))
-    return [named.get(uid, "") for uid in features.index]
-
-
 def _cells(atlas: Atlas) -> dict:
     """Cells by column; a label as its values and the place of each cell's value among them."""
     table = atlas.tables["cells"]
@@ -146,6 +136,17 @@ def _cells(atlas: Atlas) -> dict:
         codes, values = pd.factorize(table[label].astype(str), sort=True)
         labels[label] = {"values": list(values), "of": codes.tolist()}
     return {**held, "labels": [{"name": name, **of} for name, of in labels.items()]}
+
+
+def _leading(atlas: Atlas) -> list[str]:
+    """The first genes of every feature by attribution, for the list; empty where none was attributed."""
+    pre = atlas.tables["features"].set_index("uid")["ranked_by"] == "pre"
+    genes = atlas.tables["genes"].dropna(subset="attribution")
+    score = genes["pre"].where(genes["uid"].map(pre), genes["attribution"])
+    first = genes.assign(score=score).sort_values(["score", "gene"], ascending=[False, True])
+    first = first[first["score"] > 0].groupby("uid", sort=False).head(LEADING)
+    names = first.groupby("uid")["gene"].agg(", ".join)
+    return names.reindex(atlas.tables["features"]["uid"], fill_value="").tolist()
 
 
 def _find(atlas: Atlas) -> dict:

@@ -65,17 +65,21 @@ def run_page(page_id: str, given: Mapping[str, Any], cores: int = 2) -> plan.Ste
         )
     if fixed := sorted(set(plan.OWN) & set(given)):
         raise ConfigError(f"Parameter {', '.join(fixed)} cannot be given: `run` sets it.")
-    # a file is named from where the user stands, the page runs from the project's folder
-    given = {
-        k: str(Path(v).resolve()) if isinstance(v, str) and v.endswith((".h5ad", ".zarr")) else v
-        for k, v in given.items()
-    }
+    given = {name: _placed(value) for name, value in given.items()}
     name = sha256(json.dumps(given, sort_keys=True).encode()).hexdigest()[:8] if given else "as-in-the-book"
     base = Path("runs") / page_id / name
     step = plan.step(page, {**page.parameters_at("book"), **given}, base, [])
     config = {"tier": "book", "page": page_id, "given": dict(given), "base": base.as_posix()}
     _snakemake(base, cores, config, ())
     return step
+
+
+def _placed(value: Any) -> Any:
+    """Full paths of files in a parameter: they are named from where the user stands, the page runs from the project's folder."""
+    if isinstance(value, list):
+        return [_placed(one) for one in value]
+    known = isinstance(value, str) and value.endswith((".h5ad", ".zarr", ".json", ".csv"))
+    return str(Path(value).resolve()) if known else value
 
 
 def _snakemake(base: Path, cores: int, config: dict[str, Any], more: tuple[str, ...]) -> None:

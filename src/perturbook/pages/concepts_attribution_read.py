@@ -1,6 +1,7 @@
 """The deposit of the attribution page, read concept by concept."""
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -8,6 +9,7 @@ import pandas as pd
 from perturbook import data
 from perturbook.errors import DataUnavailable, InputError
 from perturbook.pages.concepts_control import DATA, STIMULATION, TYPE, parts
+from perturbook.whole import whole_folder
 
 ARMS = {
     "attribution": "Attribution",
@@ -102,6 +104,15 @@ class Told:
 def concepts(rows: pd.DataFrame) -> list[Told]:
     """Every deposited concept, in the order of the deposit."""
     return [Told.of(rows, int(one)) for one in dict.fromkeys(rows["concept"])]
+
+
+def keep(rows: pd.DataFrame, folder: Path) -> None:
+    """Write `attributions.csv`: the first genes of every deposited concept, with each number that stands behind them."""
+    found = [
+        one.genes.rename_axis("gene").reset_index().assign(concept=one.concept) for one in concepts(rows)
+    ]
+    with whole_folder(folder) as making:
+        pd.concat(found).set_index(["concept", "gene"]).to_csv(making / "attributions.csv")
 
 
 def training_cells() -> pd.DataFrame | None:

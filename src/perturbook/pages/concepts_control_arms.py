@@ -17,10 +17,9 @@ from perturbook.concepts.attribution_settings import AttributionSettings
 from perturbook.concepts.dictionaries import fit_dictionary
 from perturbook.concepts.dictionary import Dictionary
 from perturbook.concepts.embedded_cells import Cells
+from perturbook.concepts.encoder_of import embeddings, encoder_of
 from perturbook.concepts.gradient_screen import Screen
 from perturbook.concepts.sae_settings import SAESettings
-from perturbook.concepts.scgpt_swaps import ScGPTSwaps
-from perturbook.concepts.scvi_swaps import ScviSwaps
 from perturbook.concepts.swap_encoder import SwapEncoder
 from perturbook.concepts.topk_sae import TopKSAE
 from perturbook.concepts.train_sae import train_many
@@ -36,7 +35,6 @@ from perturbook.pages.concepts_control import (
     parts,
 )
 
-BACKBONES = {"small": "scGPT, small", "scvi": "scVI"}
 SAES = {"small": (256, (8, 16), 60), "scvi": (160, (2, 3, 4), 100)}
 """Backbone -> latents, numbers of active ones among which validation cells choose, passes. Source: `concepts.md` section 3.2
 for scVI; twice the width for scGPT, because the training cells are few."""
@@ -45,7 +43,6 @@ ARMS = {"neurons": "Neurons", "pca": "PCA", "ica": "ICA"}
 SCREENS = {"small": Screen(q=1, others=0, lead=150), "scvi": Screen(q=1, others=0, lead=1_000_000)}
 """Genes that are verified in every pair, those first by the derivative; of scVI every gene that differs often enough to be
 ranked. The derivative is an arm of its own, too."""
-BLOCK = 50
 
 
 @dataclass(frozen=True)
@@ -184,25 +181,6 @@ def ordered(scores: pd.Series) -> pd.Series:
     """Highest first, ties by name."""
     scores = scores.sort_index(kind="stable")
     return scores.iloc[np.argsort(-scores.to_numpy(float), kind="stable")]
-
-
-def encoder_of(name: str, adata: AnnData, train: np.ndarray) -> SwapEncoder:
-    """The encoder of a backbone."""
-    if name == "scvi":
-        from perturbook.models.backbones.scvi import ScviBackbone
-
-        return ScviSwaps(ScviBackbone.fit(adata[train].copy()), list(adata.var_names))
-    from perturbook.models.backbones.small_checkpoint import SMALL
-    from perturbook.models.scgpt import load
-
-    return ScGPTSwaps(load(SMALL), list(adata.var_names))
-
-
-def embeddings(encoder: SwapEncoder, adata: AnnData) -> np.ndarray:
-    """`(cells, width)`; a row does not depend on the other cells."""
-    every, read = np.arange(adata.n_vars), encoder.read(adata.X.tocsr())
-    blocks = (read[at : at + BLOCK].toarray() for at in range(0, adata.n_obs, BLOCK))
-    return np.concatenate([encoder.embed(every, one).numpy() for one in blocks])
 
 
 def autoencoders(z: np.ndarray, train: np.ndarray, name: str) -> list[TopKSAE]:

@@ -11,6 +11,7 @@ import pandas as pd
 
 from perturbook import data
 from perturbook.concepts.attribution import ConceptAttribution
+from perturbook.concepts.encoder_of import BACKBONES
 from perturbook.errors import ConfigError, InputError
 from perturbook.pages import planted_programs_deposit, trained_table
 from perturbook.pages.concepts_control import (
@@ -25,7 +26,6 @@ from perturbook.pages.concepts_control import (
 )
 from perturbook.pages.concepts_control_arms import (
     ARMS,
-    BACKBONES,
     BATCH,
     SAES,
     SCREENS,

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from perturbook.concepts.encoder_of import BACKBONES
 from perturbook.pages.concepts_control import (
     HELD_TYPE,
     Mark,
@@ -14,7 +15,6 @@ from perturbook.pages.concepts_control import (
     set_mark,
     unrelated_mark,
 )
-from perturbook.pages.concepts_control_arms import BACKBONES
 
 TITLES = {
     "sae": "Sparse autoencoder, attribution",

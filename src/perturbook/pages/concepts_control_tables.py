@@ -4,10 +4,10 @@ import pandas as pd
 from IPython.display import HTML, Markdown
 
 from perturbook import data
+from perturbook.concepts.encoder_of import BACKBONES
 from perturbook.evaluation.manifest import manifest
 from perturbook.pages import frame
 from perturbook.pages.concepts_control import AUROC, DATA, PAGE, PANEL, STIMULATION, TYPE, Mark, hits
-from perturbook.pages.concepts_control_arms import BACKBONES
 from perturbook.pages.concepts_control_read import CONCEPTS, PARTS, TITLES, Came, all_of
 from perturbook.pages.html_table import table
 from perturbook.pages.planted_programs_deposit import aim

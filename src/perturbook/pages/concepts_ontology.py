@@ -2,19 +2,21 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from perturbook.concepts.enrichment import Enrichment, enrich
 from perturbook.concepts.enrichment_agreement import Agreement, agreement
-from perturbook.concepts.fast_prerank import FastPrerank
+from perturbook.concepts.fast_prerank import SCREENED, FastPrerank
 from perturbook.concepts.gene_ranking import GeneRanking
 from perturbook.concepts.gene_sets import GeneSets, Library
 from perturbook.concepts.matched_null import Annotated, annotated, annotated_lists
 from perturbook.concepts.running_sum import running_sum
 from perturbook.errors import ConfigError, DataUnavailable
 from perturbook.pages.concepts_ontology_study import PERMUTATIONS
+from perturbook.whole import whole_folder
 
 ARMS = {"score": "Attribution", "de": "DE"}
 """Column of the deposit -> words; both rank the same tested genes."""
@@ -37,6 +39,8 @@ class Compared:
     """By concept: attribution against DE."""
     permuted: dict[int, list[Agreement]]
     """The same against DE of permuted labels."""
+    tables: dict[tuple[str, int], pd.DataFrame]
+    """By (arm in words, concept): every set; see `FastPrerank.table`."""
 
     def share(self, test: str, arm: str) -> float:
         """Share of concepts with a significant set."""
@@ -86,7 +90,7 @@ def compare(
         permutations: random sets per size.
         seed: of both.
     """
-    made = Compared(library, {}, {(test, arm): {} for test in TESTS for arm in ARMS}, {}, {})
+    made = Compared(library, {}, {(test, arm): {} for test in TESTS for arm in ARMS}, {}, {}, {})
     for concept in chosen:
         detected = scores(rows, concept, "detected")
         sets = made.sets[concept] = GeneSets.of(library, detected.index)
@@ -94,14 +98,28 @@ def compare(
             column: FastPrerank.of(scores(rows, concept, column), sets, permutations, seed)
             for column in (*ARMS, *PERMUTATIONS)
         }
-        for arm in ARMS:
+        for arm, words in ARMS.items():
             one, draw = fast[arm], [seed, concept]
+            made.tables[words, concept] = one.table()
             made.found["ranking", arm][concept] = annotated(one, detected, rankings, draw)
             cutoff = float(np.quantile(one.scores, LISTED))
             made.found["list", arm][concept] = annotated_lists(one, detected, cutoff, rankings, draw)
         made.agreed[concept] = agreement(fast["score"], fast["de"])
         made.permuted[concept] = [agreement(fast["score"], fast[one]) for one in PERMUTATIONS]
     return made
+
+
+def keep(compared: Sequence[Compared], folder: Path) -> None:
+    """Write `enrichment.csv`: of every library, concept and arm the sets with an FDR below `SCREENED`, with ES, NES, p and size."""
+    found = [
+        table[table["FDR"] < SCREENED].reset_index().assign(library=one.library.name, concept=concept, by=arm)
+        for one in compared
+        for (arm, concept), table in one.tables.items()
+    ]
+    columns = ["library", "concept", "by", "term", "ES", "NES", "p", "FDR", "size"]
+    table = pd.concat(found)[columns] if found else pd.DataFrame(columns=columns)
+    with whole_folder(folder) as making:
+        table.round(6).to_csv(making / "enrichment.csv", index=False)
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ import nbformat
 
 from perturbook import data, splits
 from perturbook.evaluation import METRICS
+from perturbook.explorer.atlas import ABOUT
 from perturbook.models import MODELS, shipped
 from perturbook.pages import parameters
 from perturbook.pages.design import Design
@@ -142,7 +143,8 @@ def step(page: Page, given: dict[str, Any], base: Path, siblings: list[Path]) ->
         path for name in values.get("stored", ()) for path in _deposited(f"{page.id}*", f"{name}[.-]*")
     ]
     kept = sorted((ROOT / "results").glob(f"{page.id}.*"))  # of a study that is no bundle
-    inputs += [path.relative_to(ROOT).as_posix() for path in kept]
+    inputs += [path.relative_to(ROOT).as_posix() for path in kept] + _deposited(page.id, ABOUT)
+    inputs += [one for one in values.get("files", ()) if Path(one).is_file()]  # the notebook says which is missing
     facts = json.dumps(
         {"given": given, "text": page.text, "title": page.title, "data": states}, sort_keys=True
     )
@@ -155,6 +157,16 @@ def step(page: Page, given: dict[str, Any], base: Path, siblings: list[Path]) ->
         inputs,
         facts,
     )
+
+
+def site_inputs() -> list[str]:
+    """Files beside the pages whose change makes the site anew: text, settings, what builds it, and the explorer with its atlases."""
+    book = [path for path in sorted((ROOT / "book").rglob("*")) if path.is_file()]
+    static = sorted((PACKAGE / "explorer" / "static").iterdir())
+    builds = closure(*(PACKAGE / "pages" / f"{name}.py" for name in ("site", "vega_plugin", "palette")))
+    fixed = [ROOT / "_config.yml", ROOT / "constraints.txt"]
+    own = [path.relative_to(ROOT).as_posix() for path in (*book, *fixed, *static, *builds)]
+    return own + _deposited("explorer", ABOUT)
 
 
 def _deposited(folders: str, files: str) -> list[str]:

@@ -12,7 +12,8 @@ import nbformat
 import yaml
 
 from perturbook.errors import PerturbookError
-from perturbook.pages import vega
+from perturbook.explorer.site import write_site
+from perturbook.pages import explorer_atlases, vega
 from perturbook.pages.plan import folder, steps
 from perturbook.pages.runner import TOKEN
 from perturbook.pages.table import ROOT, Page, in_tier
@@ -68,6 +69,8 @@ def stage(tier: str) -> Path:
                 (to / kept.stem).write_bytes(gzip.decompress(kept.read_bytes()))
             else:
                 shutil.copy(kept, to)
+    if any(page.id == explorer_atlases.PAGE for page in in_tier(tier)):
+        write_site(explorer_atlases.stored(), extra / explorer_atlases.PAGE, home="../intro.html")
     (site / "_toc.yml").write_text(yaml.safe_dump(contents(in_tier(tier)), sort_keys=False))
     (site / "_static" / "vega.js").write_text(vega.bundle_script())
     (extra / "math").mkdir(parents=True)

@@ -46,6 +46,8 @@ STUDIES: dict[str, Callable[[Sequence[str]], Iterator[str]]] = {
     "concepts_ontology": _study("concepts_ontology_study", whole=True),
     "concepts_quality": _study("concepts_quality"),
     "concepts_stability": _study("concepts_stability"),
+    "explorer": _study("explorer_deposit"),
+    "explorer_annotations": _study("explorer_annotations", whole=True),
     "identifiability": _identifiability,
     "latents": _study("latents_deposit"),
 }

@@ -100,7 +100,9 @@ def read(design: Design, truth: Truth) -> list[Predicted]:
         for file in check_files(place(design) / f"{name}.json")["files"]:
             one = read_prediction(place(design) / file, truth)
             # at the precision of a bundle, so that the copy in one is the same file
-            found.append(replace(one, mean=stored(one.mean), mean_split=stored(one.mean_split)))
+            variance = None if one.variance is None else one.variance.astype(np.float32)
+            means = {"mean": stored(one.mean), "mean_split": stored(one.mean_split)}
+            found.append(replace(one, **means, variance=variance))
     return found
 
 

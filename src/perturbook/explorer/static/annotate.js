@@ -8,10 +8,16 @@ explorer.annotations = (() => {
   let parts = null;
 
   /** Who annotates, or null. */
-  const who = () => store.get("who");
+  const who = () => {
+    const one = store.get("who");
+    return one && records.HEAD.study_id[1](one.study) && records.HEAD.annotator_code[1](one.code) ? one : null;
+  };
   const address = (atlas, one) => `records:${atlas.about.artefact_hash}:${one.study}:${one.code}`;
   /** Records of one annotator (the present one unless named) of one atlas, all versions. */
-  const kept = (atlas = explorer.atlas, one = who()) => (one ? store.get(address(atlas, one), []) : []);
+  const kept = (atlas = explorer.atlas, one = who()) => {
+    const held = one ? store.get(address(atlas, one), []) : [];
+    return Array.isArray(held) ? held : [];
+  };
   /** Add records; none is ever overwritten. */
   const add = (more, atlas = explorer.atlas, one = who()) => store.set(address(atlas, one), records.union(kept(atlas, one), more));
 

@@ -9,7 +9,7 @@ explorer.feature = (() => {
 
   function build(section) {
     const title = make("h1", { tabindex: "-1" });
-    const told = make("p", { class: "told" });
+    const told = make("p", { class: "told", "aria-live": "polite" });
     const small = make("p", { class: "facts" });
     const place = make("span", { class: "place" });
     const move = (step, text, keys) => make("button", { type: "button", "aria-keyshortcuts": keys, on: { click: () => explorer.move(step) } }, text);
@@ -47,14 +47,16 @@ explorer.feature = (() => {
     return `${names(above)} ${above.length === 1 ? "carries" : "carry"} it, above the null cutoff.`;
   }
 
-  /** Show a feature. `blind`: null, or {pass, repeat_of, number, of} of an item whose name stays hidden. */
-  async function open(section, uid, blind, current) {
+  /**
+   * Show a feature. `blind`: null, or {pass, repeat_of, number, of} of an item whose name stays hidden. `reveal` makes the
+   * section visible once its data are here, and says whether it is still wanted.
+   */
+  async function open(section, uid, blind, reveal) {
     const started = performance.now();
     const { atlas } = explorer;
     const [cells, data] = await Promise.all([explorer.load(atlas.name, "cells"), explorer.load(atlas.name, uid)]);
-    if (!current()) return;
+    if (!reveal()) return; // seen before it is filled, because a chart needs a width
     if (!parts) build(section);
-    section.hidden = false; // a chart needs a width when it is first drawn
     const row = explorer.featureRow(atlas, atlas.index.get(uid));
     const scale = blind && row.largest_code ? 1 / row.largest_code : 1;
     const context = { atlas, cells, data, row, scale };

@@ -8,12 +8,13 @@ explorer.list = (() => {
     ["number", "feature", null],
     ["active", "active cells", "count"],
     ["share", "active share", "percent"],
+    ["leading", "first genes", null],
     ["value", "best label", null],
     ["f1", "F1", "number"],
-    ["genes", "first genes by attribution", null],
     ["stability", "stability", "number"],
     ["terms", "terms, FDR < 0.05", "count"],
     ["null_share", "random rankings with one", "round"],
+    ["tested", "tested genes", "count"],
     ["overtaken", "overtaken", "round"],
     ["status", "status", null],
   ];
@@ -44,7 +45,7 @@ explorer.list = (() => {
         field({ type: "number", name: "most", min: 0, max: 100, step: "any", "aria-label": "Active in at most, per cent of cells" }))),
       make("button", { type: "button", on: { click: clear } }, "Clear"));
     const heads = COLUMNS.map(([by, title, kind]) => make("th", { scope: "col", class: kind ? "number" : null, "data-by": by },
-      by === "genes" ? title : make("button", { type: "button", class: "sort", on: { click: () => sortBy(by) } }, title)));
+      make("button", { type: "button", class: "sort", on: { click: () => sortBy(by) } }, title)));
     const body = make("tbody");
     const box = make("div", { class: "scroll tall", tabindex: "0", role: "region", "aria-label": "Features" },
       make("table", { id: "features" }, make("thead", {}, make("tr", {}, heads)), body));
@@ -64,7 +65,7 @@ explorer.list = (() => {
   function sortBy(by) {
     const { sort } = explorer.atlas.list;
     // words run from a to z first, amounts from the largest
-    const down = sort.by === by ? !sort.down : !["number", "value", "status"].includes(by);
+    const down = sort.by === by ? !sort.down : !["number", "leading", "value", "status"].includes(by);
     explorer.atlas.list.sort = { by, down };
     render();
   }
@@ -105,8 +106,7 @@ explorer.list = (() => {
     const own = labels.get(uid);
     const first = make("td", {}, make("a", { href: `#/${atlas.name}/${uid}` }, uid), own ? make("span", { class: "mine" }, own) : null);
     const best = make("span", { title: of.label[at] || null }, of.value[at] || "undefined");
-    const status = make("span", { title: of.status[at] }, of.status[at]);
-    const told = { value: best, status, genes: atlas.first[at] || "\u2013" };
+    const told = { leading: of.leading[at] || "\u2013", value: best, status: make("span", { title: of.status[at] }, of.status[at]) };
     return make("tr", {}, first, COLUMNS.slice(1).map(([by, , kind]) =>
       make("td", { class: kind ? "number" : null }, kind ? show[kind](of[by][at]) : told[by])));
   }
@@ -116,7 +116,7 @@ explorer.list = (() => {
     const found = order();
     const labels = explorer.annotations.labels();
     const { sort, shown, choice } = atlas.list;
-    parts.heads.filter((head) => head.dataset.by !== "genes").forEach((head) => head.setAttribute("aria-sort",
+    parts.heads.forEach((head) => head.setAttribute("aria-sort",
       head.dataset.by === sort.by ? (sort.down ? "descending" : "ascending") : "none"));
     parts.body.replaceChildren(...found.slice(0, shown).map((at) => row(at, labels)));
     const all = atlas.features.uid.length;

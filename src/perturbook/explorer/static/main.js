@@ -9,8 +9,9 @@
 
   async function atlasOf(name) {
     if (!known.has(name)) {
-      const { about, features, first } = await explorer.load(name, "list");
-      known.set(name, { name, about, features, first, index: new Map(features.uid.map((uid, at) => [uid, at])) });
+      const { about, features, leading } = await explorer.load(name, "list");
+      features.leading = leading;
+      known.set(name, { name, about, features, index: new Map(features.uid.map((uid, at) => [uid, at])) });
     }
     return known.get(name);
   }
@@ -58,23 +59,23 @@
 
   async function open(found, current) {
     const { atlas, kind } = found;
+    const reveal = () => current() && (only("feature"), true); // false where the reader has gone on meanwhile
     if (kind === "list") {
       document.title = `${atlas.about.title} \u00b7 Concept explorer`;
       only("list");
       return explorer.list.open(view("list"));
     }
     if (kind === "feature") {
-      await explorer.feature.open(view("feature"), found.uid, null, current);
-      if (current()) { only("feature"); ahead(found.uid); }
+      await explorer.feature.open(view("feature"), found.uid, null, reveal);
+      if (current()) ahead(found.uid);
       return undefined;
     }
     if (kind === "item" && explorer.annotations.who()) {
       const { list, pass } = explorer.blind.progress(atlas);
       const item = list[found.number - 1];
       if (item) {
-        await explorer.feature.open(view("feature"), item.uid, { pass, repeat_of: item.repeat_of, number: found.number, of: list.length }, current);
-        if (current()) only("feature");
-        return undefined;
+        const blind = { pass, repeat_of: item.repeat_of, number: found.number, of: list.length };
+        return explorer.feature.open(view("feature"), item.uid, blind, reveal);
       }
     }
     only("blind");
@@ -141,9 +142,9 @@
   document.addEventListener("keydown", (event) => {
     const typing = event.target.closest("input, select, textarea, [contenteditable]");
     if (typing || help.open || event.ctrlKey || event.metaKey || event.altKey) return;
-    const inside = event.target.closest(".scroll, details, [role=img]") && event.key.startsWith("Arrow");
-    if (inside && event.target.closest(".scroll")) return; // arrows scroll a table that has the focus
-    const acts = { j: () => explorer.move(1), ArrowRight: () => explorer.move(1), k: () => explorer.move(-1), ArrowLeft: () => explorer.move(-1), "?": () => help.showModal(), "/": find };
+    if (event.key.startsWith("Arrow") && event.target.closest(".scroll")) return; // they scroll a table that has the focus
+    const [next, previous] = [() => explorer.move(1), () => explorer.move(-1)];
+    const acts = { j: next, ArrowRight: next, k: previous, ArrowLeft: previous, "?": () => help.showModal(), "/": find };
     if (!Object.hasOwn(acts, event.key)) return;
     event.preventDefault();
     acts[event.key]();

@@ -4,8 +4,8 @@ import altair as alt
 import numpy as np
 import pandas as pd
 
+from perturbook.concepts.encoder_of import BACKBONES
 from perturbook.pages.concepts_control import AUROC, hits
-from perturbook.pages.concepts_control_arms import BACKBONES
 from perturbook.pages.concepts_control_read import CONCEPTS, PLACES, PROBE, TITLES, all_of, class_of
 from perturbook.pages.palette import BLUE, CATEGORY, GREEN, GREY, VERMILLION
 from perturbook.pages.planted_programs import ARMS
