@@ -57,7 +57,10 @@ const explorer = (() => {
     number: undefinedOr((value) => number.format(value)),
     count: undefinedOr((value) => whole.format(value)),
     percent: undefinedOr((value) => `${number.format(100 * value)} %`),
-    round: undefinedOr((value) => `${(100 * value).toFixed(value > 0 && value < 0.0995 ? 1 : 0)} %`),
+    round: undefinedOr((value) => {
+      const [share, size] = [100 * value, Math.abs(100 * value)];
+      return `${size === 0 || size >= 9.95 ? whole.format(share) : Number(share.toPrecision(2))} %`;
+    }),
     fdr: undefinedOr((value) => (value < 0.001 ? "< 0.001" : number.format(value))),
   };
 

@@ -73,7 +73,9 @@ explorer.genesPanel = () => {
     }));
     const names = (list) => list.slice(0, 5).map((one) => one.name).join(", ") || "none";
     const [left, right] = [drawn(pre ? "pre" : "attribution", pre ? null : "error"), drawn("de")];
-    const mark = pre || row.status !== "attributed" ? [] : [{ at: cutoff }];
+    [byAttribution.hidden, byDe.hidden] = [!left.length, !right.length];
+    const farthest = 1.5 * Math.max(...left.map((gene) => gene.high ?? gene.value));
+    const mark = pre || cutoff > farthest ? [] : [{ at: cutoff }]; // a cutoff far beyond the genes would flatten them
     await charts.relative.update({ rows: left, marks: mark, words: `First genes by attribution: ${names(left)}.`, hide: pre || !left.length });
     await charts.pre.update({ rows: left, words: `First genes by attribution before Top-K: ${names(left)}.`, hide: !pre || !left.length });
     await charts.de.update({ rows: right, words: `First genes by DE: ${names(right)}.`, hide: !right.length });

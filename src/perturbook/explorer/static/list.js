@@ -14,7 +14,6 @@ explorer.list = (() => {
     ["stability", "stability", "number"],
     ["terms", "terms, FDR < 0.05", "count"],
     ["null_share", "random rankings with one", "round"],
-    ["tested", "tested genes", "count"],
     ["overtaken", "overtaken", "round"],
     ["status", "status", null],
   ];

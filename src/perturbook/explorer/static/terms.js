@@ -31,10 +31,9 @@ explorer.termsPanel = () => {
     const more = { title: "leading edge", cell: (one) => (one.attribution ?? one.de).leading.replaceAll(";", ", ") };
     const spaced = (text) => text.replaceAll("_", " ");
     body.replaceChildren(...(found.length ? [table("Gene sets", [
-      { title: "set", cell: (one) => make("span", { title: one.library }, spaced(one.term)) },
+      { title: "set", cell: (one) => make("span", {}, spaced(one.term), make("small", {}, one.library)) },
       side("attribution", "nes", "number"), side("attribution", "fdr", "fdr"), side("de", "nes", "number"), side("de", "fdr", "fdr"),
       { title: "size", number: true, cell: (one) => show.count(one.size) }, more,
-      { title: "library", cell: (one) => one.library },
     ], found, { class: "terms" })] : []));
   }
   return { ...panel, update };
