@@ -66,8 +66,10 @@ const explorer = (() => {
 
   /** A table in its own scrolling box. `columns`: {title, cell(row) -> text or node, number}. */
   function table(caption, columns, rows, attributes = {}) {
-    const head = make("tr", {}, columns.map((one) => make("th", { scope: "col", class: one.number ? "number" : null }, one.title)));
-    const body = rows.map((row) => make("tr", {}, columns.map((one) => make("td", { class: one.number ? "number" : null }, one.cell(row)))));
+    const head = make("tr", {},
+      columns.map((one) => make("th", { scope: "col", class: one.number ? "number" : null }, one.title)));
+    const body = rows.map((row) => make("tr", {},
+      columns.map((one) => make("td", { class: one.number ? "number" : null }, one.cell(row)))));
     return make("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": caption },
       make("table", attributes, make("caption", {}, caption), make("thead", {}, head), make("tbody", {}, body)));
   }

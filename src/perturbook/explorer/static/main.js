@@ -85,8 +85,10 @@
   function lost(list) {
     document.title = "Unknown link \u00b7 Concept explorer";
     only("lost");
-    view("lost").replaceChildren(make("h1", {}, "Unknown link"), make("p", {}, "No atlas and no feature has this address. These can be opened:"),
-      make("ul", {}, list.map((one) => make("li", {}, make("a", { href: `#/${one.name}` }, `${one.title} (${plural(one.features, "feature")})`)))));
+    view("lost").replaceChildren(make("h1", {}, "Unknown link"),
+      make("p", {}, "No atlas and no feature has this address. These can be opened:"),
+      make("ul", {}, list.map((one) => make("li", {},
+        make("a", { href: `#/${one.name}` }, `${one.title} (${plural(one.features, "feature")})`)))));
     route = null;
   }
 
@@ -114,7 +116,9 @@
   /** Where a feature stands in the list as it is filtered and sorted. */
   explorer.place = (uid) => {
     const order = explorer.list.order().map((at) => explorer.atlas.features.uid[at]);
-    return order.includes(uid) ? `${order.indexOf(uid) + 1} of ${order.length} in the list` : `not among the ${order.length} in the list`;
+    return order.includes(uid)
+      ? `${order.indexOf(uid) + 1} of ${order.length} in the list`
+      : `not among the ${order.length} in the list`;
   };
   explorer.move = (step) => {
     if (route?.kind === "feature") {
