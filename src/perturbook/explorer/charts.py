@@ -25,6 +25,7 @@ AXIS = {
     "titleFontWeight": "normal",
     "labelLimit": 150,
     "labelOverlap": "greedy",
+    "labelSeparation": 6,
 }
 LEGEND = {
     "columns": 2,

@@ -39,7 +39,7 @@ explorer.histogramPanel = () => {
 explorer.groupsPanel = () => {
   const { make, show, plural, table } = explorer;
   const blocks = make("div");
-  const panel = explorer.panel("groups", "By cell type and condition", blocks);
+  const panel = explorer.panel("groups", "Groups of cells", blocks);
   const QUARTILES = { lower: "lower quartile", median: "median", upper: "upper quartile" };
   let made = new Map(); // label -> its charts
   let filledFor = null;
