@@ -40,7 +40,7 @@ explorer.person = (then) => {
 explorer.exchange = () => {
   const { make, records, recordsCsv, say, plural } = explorer;
   const input = make("input",
-    { type: "file", accept: ".json,.csv", id: "import", on: { change: () => input.files[0] && take(input.files[0]) } });
+    { type: "file", accept: ".json,.csv", on: { change: () => input.files[0] && take(input.files[0]) } });
 
   function give(kind) {
     const one = explorer.annotations.who();
