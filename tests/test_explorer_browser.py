@@ -12,6 +12,7 @@ import pytest
 from small_atlas import MARKUP, small_atlas
 from test_browser import CHECKS, CHROMIUM, browser, served  # noqa: F401
 
+from perturbook.explorer.annotations import read, write_csv
 from perturbook.explorer.site import write_site
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
@@ -45,6 +46,9 @@ def annotations(*records, **changed) -> dict:
     return held | {"annotator_code": "anna", "pass": 1, "records": list(records)} | changed
 
 
+OTHER = record(feature_uid="sae-6", label="=x", panels_used=["map", "genes"])
+
+
 def files(folder: Path) -> Path:
     """Files to import: good ones and one for every way of being wrong."""
     folder.mkdir()
@@ -58,27 +62,11 @@ def files(folder: Path) -> Path:
         "unknown.json": json.dumps(annotations(record(feature_uid="sae-999"))),
         "big.json": json.dumps(annotations()) + " " * 5_000_000,
     }
-    fields = list(annotations())[:5] + list(record())
-    values = list(annotations().values())[:5] + list(
-        record(feature_uid="sae-6", label="=x", panels_used=["map", "genes"]).values()
-    )
-    cells = [
-        ""
-        if v is None
-        else str(v).lower()
-        if isinstance(v, bool)
-        else ";".join(v)
-        if isinstance(v, list)
-        else v
-        for v in values
-    ]
-    cells = [f"'{v}" if isinstance(v, str) and re.match("'*[=+@-]", v) else v for v in cells]
-    written = io.StringIO(newline="")
-    csv.writer(written).writerows([fields, cells])
-    texts["good.csv"] = written.getvalue()
     for name, text in texts.items():
         (folder / name).write_bytes(text.encode())
     (folder / "binary.json").write_bytes(b"\xff\xfe\x00")
+    (folder / "other.json").write_text(json.dumps(annotations(OTHER)))
+    write_csv(read(folder / "other.json"), folder / "good.csv")
     return folder
 
 
@@ -231,6 +219,22 @@ def test_import_adds_versions_once_and_refuses_what_is_wrong_with_a_sentence(see
     ]
     assert len(facts["after"]) == 4
     assert facts["unsaved"]
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_what_the_page_exports_is_what_the_library_reads_as_json_and_as_csv(seen, place, tmp_path):
+    facts = seen[place]["annotation"]
+    for kind in ("json", "csv"):
+        (tmp_path / f"x.{kind}").write_bytes(facts[kind]["text"].encode())
+    held = read(tmp_path / "x.json", HASH)
+    assert held == read(tmp_path / "x.csv", HASH) and len(held.records) == 2
+    assert facts["csv"]["text"].encode() == write_csv(held, tmp_path / "again.csv").read_bytes()
+
+
+def test_records_come_back_from_csv_without_loss_and_merge_in_either_order(seen):
+    facts = seen["http"]["rules"]
+    assert facts["csv"] and facts["merged"] and facts["thrice"] == 3
+    assert facts["formula"] == ["'=1", "''=1", "'+", "'-a", "'@a", "a=1"]
 
 
 def test_blind_mode_hides_what_an_item_is_and_asks_some_again(seen):

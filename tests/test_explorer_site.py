@@ -79,6 +79,21 @@ def test_a_gene_and_a_significant_term_lead_to_the_features_that_have_them(site,
     assert "SET_TWO" not in shown["terms"]["name"]
 
 
+def test_the_list_names_the_first_genes_of_a_feature_by_the_score_that_ranks_it(atlas, tmp_path):
+    def pre(of):
+        return of.assign(ranked_by=of["ranked_by"].where(of["uid"] != "sae-5", "pre"))
+
+    def turned(of):
+        return of.assign(pre=-of["attribution"] + 1)
+
+    made = with_table(with_table(atlas, "features", pre), "genes", turned)
+    page = write_site([made], tmp_path / "site")
+    _, _, shown = held(page.parent / "data" / "planted" / "list.js")
+    genes = {uid: list(of["gene"]) for uid, of in atlas.tables["genes"].groupby("uid")}
+    assert shown["leading"][4] == ", ".join(genes["sae-4"][:4])
+    assert shown["leading"][5] == ", ".join(genes["sae-5"][:-5:-1])
+
+
 def test_what_is_undefined_is_null(site, atlas):
     assert held(site / "data" / atlas.name / "list.js")[2]["features"]["null_cutoff"][1] is None
 

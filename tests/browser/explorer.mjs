@@ -8,7 +8,8 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { chromium } from "playwright-core";
 
-const FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update", "--disable-sync"];
+const FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update",
+  "--disable-sync"];
 const AXE = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
 const job = JSON.parse(readFileSync(0, "utf8"));
 const browser = await chromium.launch({ executablePath: job.chromium, args: FLAGS });
@@ -24,7 +25,8 @@ await browser.close();
 process.stdout.write(JSON.stringify(report));
 
 async function visited(base, name, visit, problems) {
-  const context = await browser.newContext({ viewport: { width: 1280, height: 900 }, colorScheme: "light", acceptDownloads: true });
+  const context = await browser.newContext({ viewport: { width: 1280, height: 900 }, colorScheme: "light",
+    acceptDownloads: true });
   const page = await context.newPage();
   page.setDefaultTimeout(15_000);
   const complain = (sentence) => problems.push(`${name}: ${sentence}`);
@@ -58,7 +60,8 @@ async function visited(base, name, visit, problems) {
 
 async function axe(page) {
   await page.evaluate(AXE);
-  const { violations } = await page.evaluate(() => window.axe.run(document, { runOnly: ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa"] }));
+  const { violations } = await page.evaluate(() => window.axe.run(document,
+    { runOnly: ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa"] }));
   return violations.filter((rule) => ["serious", "critical"].includes(rule.impact))
     .map((rule) => `${rule.id}: ${rule.nodes.length} x, first ${rule.nodes[0].target.join(" ")}`);
 }
@@ -73,7 +76,9 @@ async function person(page, code = "anna") {
 async function answer(page, values = {}) {
   const form = page.locator("form.annotation");
   await form.locator(`[name="interpretable"][value="${values.interpretable ?? "yes"}"]`).check();
-  for (const name of ["label", "ontology_ids", "comment"]) if (values[name]) await form.locator(`[name="${name}"]`).fill(values[name]);
+  for (const name of ["label", "ontology_ids", "comment"]) {
+    if (values[name]) await form.locator(`[name="${name}"]`).fill(values[name]);
+  }
   if (values.confidence) await form.locator(`[name="confidence"][value="${values.confidence}"]`).check();
   await form.locator("button.primary").click();
 }
@@ -97,7 +102,8 @@ function visits() {
     async list({ page, open, uids, text }) {
       await open("#/planted");
       await page.waitForSelector("#features tbody tr");
-      const facts = { title: await page.title(), all: await uids(), count: await text("#count"), notes: await text("#view-list .notes"), badge: await page.locator("#view-list .badge").count() };
+      const facts = { title: await page.title(), all: await uids(), count: await text("#count"),
+        notes: await text("#view-list .notes"), badge: await page.locator("#view-list .badge").count() };
       await page.locator('[data-by="share"] button').click();
       facts.falling = [await uids(), await page.locator('[data-by="share"]').getAttribute("aria-sort")];
       await page.locator('[data-by="share"] button').click();
@@ -127,7 +133,8 @@ function visits() {
     async feature({ page, open, shown, text }) {
       await open("#/planted/sae-4");
       await shown("sae-4");
-      const facts = { title: await page.title(), told: await text(".told"), charts: await page.locator(".chart svg").count(), milliseconds: [] };
+      const facts = { title: await page.title(), told: await text(".told"), charts: await page.locator(".chart svg").count(),
+        milliseconds: [] };
       facts.named = await page.locator(".panel:visible :is(.chart, canvas):visible").evaluateAll((all) => all.filter((one) => !one.getAttribute("aria-label")).length);
       facts.counted = await text("#counted");
       await page.locator(".panel button", { hasText: "0.05" }).first().click();
@@ -150,7 +157,8 @@ function visits() {
       facts.back = await page.title();
       await page.locator('form.annotation [name="comment"]').fill("");
       await page.locator('form.annotation [name="comment"]').press("j");
-      facts.typed = [await page.locator('form.annotation [name="comment"]').inputValue(), await page.locator("#view-feature").getAttribute("data-shown")];
+      facts.typed = [await page.locator('form.annotation [name="comment"]').inputValue(),
+        await page.locator("#view-feature").getAttribute("data-shown")];
       await page.locator('form.annotation [name="comment"]').fill("");
       await page.locator("h1:visible").click();
       await page.keyboard.press("?");
@@ -168,14 +176,16 @@ function visits() {
       for (const uid of ["sae-0", "sae-1", "sae-2", "sae-3"]) {
         await open(`#/planted/${uid}`);
         await shown(uid);
-        facts[uid] = { told: await text(".told"), genes: await text('[data-panel="genes"] .caption'), page: await page.locator("#view-feature").innerText() };
+        facts[uid] = { told: await text(".told"), genes: await text('[data-panel="genes"] .caption'),
+          page: await page.locator("#view-feature").innerText() };
       }
       return facts;
     },
 
     async lost({ page, open, text }) {
       const facts = {};
-      for (const hash of ["#/nowhere", "#/planted/sae-999", "#/planted/../../secret", "#/planted/%2e%2e%2fcells", "#/planted/list", "#/%E0%A4%A", "#/planted/__proto__", "#/planted/blind/<b>"]) {
+      for (const hash of ["#/nowhere", "#/planted/sae-999", "#/planted/../../secret", "#/planted/%2e%2e%2fcells",
+        "#/planted/list", "#/%E0%A4%A", "#/planted/__proto__", "#/planted/blind/<b>"]) {
         await open(hash);
         await page.waitForSelector("#view-lost:not([hidden])");
         facts[hash] = [await text("#view-lost h1"), await page.locator("#view-lost li").count()];
@@ -212,13 +222,18 @@ function visits() {
       await page.goBack();
       await shown("sae-4");
       facts.imports = {};
-      for (const name of ["good.json", "good.json", "good.csv", "foreign.json", "corrupt.json", "corrupt.csv", "strange.json", "types.json", "unknown.json", "big.json", "binary.json"]) {
+      for (const name of ["good.json", "good.json", "good.csv", "foreign.json", "corrupt.json", "corrupt.csv", "strange.json",
+        "types.json", "unknown.json", "big.json", "binary.json"]) {
         facts.imports[name] = [...(facts.imports[name] ?? []), await imported(page, said, name)];
       }
       facts.after = JSON.parse((await exported(page, "JSON")).text).records;
       await page.locator('form.annotation [name="comment"]').fill("draft");
       await page.keyboard.press("Tab");
-      facts.unsaved = await page.evaluate(() => { const event = new Event("beforeunload", { cancelable: true }); window.dispatchEvent(event); return event.defaultPrevented; });
+      facts.unsaved = await page.evaluate(() => {
+        const event = new Event("beforeunload", { cancelable: true });
+        window.dispatchEvent(event);
+        return event.defaultPrevented;
+      });
       return facts;
     },
 
@@ -231,7 +246,9 @@ function visits() {
       for (let number = 1; number <= count; number++) {
         await open(`#/planted/blind/${number}`);
         await shown(String(number));
-        if (number <= 2) facts.pages.push({ title: await page.title(), address: page.url().split("#")[1], text: await page.locator("main").innerText(), html: await page.locator("#view-feature").innerHTML(), terms: await page.locator('[data-panel="terms"]').isVisible() });
+        if (number <= 2) facts.pages.push({ title: await page.title(), address: page.url().split("#")[1],
+          text: await page.locator("main").innerText(), html: await page.locator("#view-feature").innerHTML(),
+          terms: await page.locator('[data-panel="terms"]').isVisible() });
         await answer(page, { label: `item ${number}` });
         if (number === 2) { await page.reload(); await shown("2"); await page.locator("#to-blind").click(); facts.resumed = await text("#progress"); }
       }
@@ -239,11 +256,39 @@ function visits() {
       facts.second = await text("#progress");
       await page.locator("#view-blind a.button").click();
       await shown("1");
-      facts.pass2 = { terms: await page.locator('[data-panel="terms"]').isVisible(), near: await page.locator('[data-panel="near"]').isVisible(), label: await page.locator('form.annotation [name="label"]').inputValue() };
+      facts.pass2 = { terms: await page.locator('[data-panel="terms"]').isVisible(),
+        near: await page.locator('[data-panel="near"]').isVisible(),
+        label: await page.locator('form.annotation [name="label"]').inputValue() };
       await answer(page, { label: "again" });
       facts.records = JSON.parse((await exported(page, "JSON")).text).records;
       facts.items = await page.evaluate(() => ["anna", "bob", "bob"].map((code) => explorer.blind.items(explorer.atlas, code)));
       return facts;
+    },
+
+    async rules({ page, open, shown }) {
+      await open("#/planted/sae-4");
+      await shown("sae-4");
+      return page.evaluate(() => {
+        const { records, recordsCsv, atlas } = explorer;
+        const texts = ["", "=1", "'=1", "''=1", "+", "-a", "@a", "\tb", "\rc", 'a,"b"', "x\r\ny\nz\r", "'", "a'",
+          "\u00e9 \ud83e\uddec", ";", "null", "true", "1"];
+        const held = texts.map((label, n) => ({ feature_uid: `sae-${n % 5}`, interpretable: "yes", label,
+          ontology_ids: n % 2 ? ["GO:1", "CL:2"] : [], confidence: n % 3 ? n % 5 + 1 : null, usefulness: null,
+          panels_used: [], seconds: n / 8, comment: label, repeat_of: n % 4 ? null : `sae-${n % 5}`, pass: 1 + n % 2,
+            blind: n % 2 === 0, saved: `2026-01-01T00:00:${String(n).padStart(2, "0")}.000Z` }));
+        const file = records.file(atlas, { study: "'-s", code: "-code" }, held);
+        const same = (a, b) => JSON.stringify(a) === JSON.stringify(b);
+        const [a, b, c] = [held.slice(0, 9), held.slice(5), held.slice(3, 12)];
+        const one = { ...file, records: [] };
+        const first = (label) => recordsCsv.write({ ...one, records: [{ ...held[0], label }] }).split("\r\n")[1].split(",")[7];
+        return {
+          csv: same(records.check(recordsCsv.parse(recordsCsv.write(file)), atlas), file),
+          merged: same(records.union(a, b), records.union(b, a)) && same(records.union(records.union(a, b), c),
+            records.union(a, records.union(c, b))) && same(records.union(a, b), held),
+          thrice: records.union([held[0], held[1]], [held[0], held[2], { ...held[1] }]).length,
+          formula: ["=1", "'=1", "+", "-a", "@a", "a=1"].map(first),
+        };
+      });
     },
 
     async many({ page, open, shown, text, uids }) {
@@ -253,7 +298,8 @@ function visits() {
       facts.milliseconds = await page.evaluate(() => {
         const started = performance.now();
         const search = document.getElementById("search");
-        for (const words of ["s", "sa", "sae-1999", ""]) { search.value = words; search.dispatchEvent(new Event("input", { bubbles: true })); }
+        for (const words of ["s", "sa", "sae-1999",
+          ""]) { search.value = words; search.dispatchEvent(new Event("input", { bubbles: true })); }
         return (performance.now() - started) / 4;
       });
       await page.locator("button.more").click();
@@ -266,7 +312,8 @@ function visits() {
     },
 
     async storage({ page, open, shown, text }) {
-      await page.addInitScript(() => { Storage.prototype.setItem = () => { throw new DOMException("full", "QuotaExceededError"); }; });
+      await page.addInitScript(() => { Storage.prototype.setItem = () => { throw new DOMException("full",
+        "QuotaExceededError"); }; });
       await open("#/planted/sae-4");
       await shown("sae-4");
       await person(page);
@@ -290,7 +337,8 @@ function visits() {
           const key = `${name} ${width} ${theme}`;
           facts.width[key] = await page.evaluate(() => document.documentElement.scrollWidth);
           if (width > 1000) facts.axe[key] = await axe(page);
-          if (job.screenshots) await page.screenshot({ path: join(job.screenshots, `${key.replaceAll(" ", "-")}.png`), fullPage: true });
+          if (job.screenshots) await page.screenshot({ path: join(job.screenshots, `${key.replaceAll(" ", "-")}.png`),
+            fullPage: true });
         }
       }
       await page.setViewportSize({ width: 1280, height: 900 });

@@ -24,9 +24,20 @@ AXIS = {
     "titleFontSize": 11,
     "titleFontWeight": "normal",
     "labelLimit": 150,
+    "labelOverlap": "greedy",
+    "labelSeparation": 6,
 }
-LEGEND = {"labelColor": INK, "titleColor": INK, "labelFontSize": 11, "titleFontSize": 11, "orient": "top"}
+LEGEND = {
+    "columns": 2,
+    "labelColor": INK,
+    "titleColor": INK,
+    "labelFontSize": 11,
+    "titleFontSize": 11,
+    "orient": "top",
+}
 STEP = {"step": 16}
+COUNT = alt.Axis(tickMinStep=1, labelExpr="datum.value % 1 ? '' : format(datum.value, ',d')")
+"""Axis of counts: no label between two whole numbers."""
 ROWS, MARKS = alt.Data(name="rows"), alt.Data(name="marks")
 
 
@@ -54,21 +65,24 @@ def _compiled(chart: alt.Chart | alt.LayerChart) -> dict:
     return vl_convert.vegalite_to_vega(full.to_dict())
 
 
+def _few() -> alt.Axis:
+    """As many ticks as have room for labels of five digits."""
+    return alt.Axis(tickCount=alt.ExprRef("max(2, floor(width / 75))"))
+
+
 def _names(title: str | None = None) -> alt.Y:
     """One row per name, in the order in which the rows come."""
     return alt.Y("name:N", sort=None, title=title, axis=alt.Axis(grid=False, ticks=False, domain=False))
 
 
 def _codes():
-    x = alt.X("code:Q", bin=alt.Bin(maxbins=30), title="activation (a.u.)")
+    x = alt.X("code:Q", bin=alt.Bin(maxbins=30), title="activation (a.u.)", axis=_few())
     bars = alt.Chart(ROWS, height=150).mark_bar(color=BLUE)
-    return bars.encode(
-        x=x, y=alt.Y("count():Q", title="active cells", axis=alt.Axis(tickMinStep=1, format=",d"))
-    )
+    return bars.encode(x=x, y=alt.Y("count():Q", title="active cells", axis=COUNT))
 
 
 def _shares():
-    x = alt.X("share:Q", title="cells in which it is active (%)", scale=alt.Scale(domainMin=0))
+    x = alt.X("share:Q", title="cells in which it is active (%)", scale=alt.Scale(domainMin=0), axis=_few())
     bars = alt.Chart(ROWS, height=STEP).mark_bar(color=BLUE).encode(x=x, y=_names())
     every = alt.Chart(MARKS).mark_rule(color=INK, strokeDash=[4, 3]).encode(x="at:Q")
     return bars + every
@@ -76,16 +90,17 @@ def _shares():
 
 def _quartiles():
     base = alt.Chart(ROWS, height=STEP).encode(y=_names())
-    x = alt.X("lower:Q", title="activation of active cells (a.u.)", scale=alt.Scale(zero=True))
-    return base.mark_rule(color=BLUE, strokeWidth=3, opacity=0.55).encode(
-        x=x, x2="upper:Q"
-    ) + base.mark_point(color=BLUE, filled=True, size=45, opacity=1).encode(x="median:Q")
+    x = alt.X("lower:Q", title="activation of active cells (a.u.)", scale=alt.Scale(zero=True), axis=_few())
+    lines = base.mark_rule(color=BLUE, strokeWidth=3, opacity=0.55).encode(x=x, x2="upper:Q")
+    points = base.mark_point(color=INK, filled=True, size=40, opacity=1).encode(x="median:Q")
+    every = base.mark_tick(opacity=0).encode(x=alt.value(0))  # a group without an active cell keeps its row
+    return every + lines + points
 
 
 def _genes(title: str):
     base = alt.Chart(ROWS, height=STEP).encode(y=_names())
     colour = alt.Color("below:N", scale=alt.Scale(domain=[False, True], range=[BLUE, FAINT]), legend=None)
-    bars = base.mark_bar(size=10).encode(x=alt.X("value:Q", title=title), color=colour)
+    bars = base.mark_bar(size=10).encode(x=alt.X("value:Q", title=title, axis=_few()), color=colour)
     errors = base.mark_rule(color=INK).encode(x="low:Q", x2="high:Q")
     cut = alt.Chart(MARKS).mark_rule(color=VERMILLION, strokeDash=[4, 3]).encode(x="at:Q")
     return bars + errors + cut
@@ -98,7 +113,7 @@ def _cutoffs():
         title="cutoff of attribution",
         axis=alt.Axis(tickCount=5),
     )
-    y = alt.Y("genes:Q", title="tested genes above", axis=alt.Axis(tickMinStep=1, format=",d"))
+    y = alt.Y("genes:Q", title="tested genes above", axis=COUNT)
     line = alt.Chart(ROWS, height=150).mark_line(color=BLUE, interpolate="step-before").encode(x=x, y=y)
     base = alt.Chart(MARKS).encode(x="at:Q")
     rule = base.mark_rule(strokeDash=[4, 3], color=VERMILLION)
@@ -120,9 +135,9 @@ def _curves():
     base = alt.Chart(ROWS, height=170).encode(
         x=x,
         y=alt.Y("left:Q", title="activation left (%)", scale=alt.Scale(domainMin=0)),
-        color=alt.Color("order:N", scale=scale, title="order of genes"),
+        color=alt.Color("order:N", scale=scale, title=None),
     )
     points = base.mark_point(filled=True, size=40, opacity=1).encode(
-        shape=alt.Shape("order:N", scale=shapes, title="order of genes")
+        shape=alt.Shape("order:N", scale=shapes, title=None)
     )
     return base.mark_line() + points

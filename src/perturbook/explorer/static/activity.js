@@ -5,7 +5,8 @@
 explorer.panel = (name, title, ...children) => {
   const { make } = explorer;
   const caption = make("p", { class: "caption" });
-  const element = make("section", { class: "panel", "data-panel": name, "aria-label": title }, make("h2", {}, title), caption, ...children);
+  const element = make("section", { class: "panel", "data-panel": name, "aria-label": title }, make("h2", {}, title),
+    caption, ...children);
   return { name, element, say: (sentence) => { caption.textContent = sentence; } };
 };
 
@@ -38,7 +39,8 @@ explorer.histogramPanel = () => {
 explorer.groupsPanel = () => {
   const { make, show, plural, table } = explorer;
   const blocks = make("div");
-  const panel = explorer.panel("groups", "By cell type and condition", blocks);
+  const panel = explorer.panel("groups", "Groups of cells", blocks);
+  const QUARTILES = { lower: "lower quartile", median: "median", upper: "upper quartile" };
   let made = new Map(); // label -> its charts
   let filledFor = null;
 
@@ -56,7 +58,8 @@ explorer.groupsPanel = () => {
     filledFor = atlas;
     const all = explorer.rows(data.groups);
     const total = cells.x.length;
-    panel.say(made.size ? `Bars: share of the cells of a group in which it is active; dashed: of all ${plural(total, "cell")} (donors not known). `
+    panel.say(made.size
+      ? `Bars: share of the cells of a group in which it is active; dashed: of all ${plural(total, "cell")} (donors not known). `
       + "Points and lines: median and quartiles of active cells." : "These cells came without a label.");
     for (const [label, one] of made) {
       const rows = all.filter((group) => group.label === label).sort((a, b) => b.share - a.share)
@@ -71,15 +74,18 @@ explorer.groupsPanel = () => {
         { title: "cells", number: true, cell: (group) => show.count(group.cells) },
         { title: "active", number: true, cell: (group) => show.count(group.active) },
         { title: "share active", number: true, cell: (group) => show.percent(group.share) },
-        { title: "of active cells", number: true, cell: (group) => (row.active ? show.round(group.active / row.active) : "undefined") },
+        { title: "of active cells", number: true,
+          cell: (group) => (row.active ? show.round(group.active / row.active) : "undefined") },
         { title: "base rate", number: true, cell: (group) => show.round(group.cells / total) },
-        ...["lower", "median", "upper"].map((name) => ({ title: { lower: "lower quartile", upper: "upper quartile" }[name] ?? name, number: true,
+        ...Object.entries(QUARTILES).map(([name, title]) => ({ title, number: true,
           cell: (group) => show.number(group[name] === null ? null : group[name] * scale) })),
       ], rows));
       const shares = rows.map((group) => ({ name: group.name, share: 100 * group.share }));
       await one.shares.update({ rows: shares, marks: [{ at: 100 * row.share }], words: `Share active by ${label}. ${words}` });
-      const spread = rows.map(({ name, lower, median, upper }) => ({ name, lower: lower && lower * scale, median: median && median * scale, upper: upper && upper * scale }));
-      await one.quartiles.update({ rows: spread, words: `Quartiles of activation by ${label}; the table has the numbers.`, hide: !row.active });
+      const spread = rows.map(({ name, lower, median, upper }) => ({ name, lower: lower && lower * scale,
+        median: median && median * scale, upper: upper && upper * scale }));
+      await one.quartiles.update({ rows: spread, words: `Quartiles of activation by ${label}; the table has the numbers.`,
+        hide: !row.active });
     }
   }
   return { ...panel, update };

@@ -57,14 +57,19 @@ const explorer = (() => {
     number: undefinedOr((value) => number.format(value)),
     count: undefinedOr((value) => whole.format(value)),
     percent: undefinedOr((value) => `${number.format(100 * value)} %`),
-    round: undefinedOr((value) => `${(100 * value).toFixed(value > 0 && value < 0.0995 ? 1 : 0)} %`),
+    round: undefinedOr((value) => {
+      const [share, size] = [100 * value, Math.abs(100 * value)];
+      return `${size === 0 || size >= 9.95 ? whole.format(share) : Number(share.toPrecision(2))} %`;
+    }),
     fdr: undefinedOr((value) => (value < 0.001 ? "< 0.001" : number.format(value))),
   };
 
   /** A table in its own scrolling box. `columns`: {title, cell(row) -> text or node, number}. */
   function table(caption, columns, rows, attributes = {}) {
-    const head = make("tr", {}, columns.map((one) => make("th", { scope: "col", class: one.number ? "number" : null }, one.title)));
-    const body = rows.map((row) => make("tr", {}, columns.map((one) => make("td", { class: one.number ? "number" : null }, one.cell(row)))));
+    const head = make("tr", {},
+      columns.map((one) => make("th", { scope: "col", class: one.number ? "number" : null }, one.title)));
+    const body = rows.map((row) => make("tr", {},
+      columns.map((one) => make("td", { class: one.number ? "number" : null }, one.cell(row)))));
     return make("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": caption },
       make("table", attributes, make("caption", {}, caption), make("thead", {}, head), make("tbody", {}, body)));
   }

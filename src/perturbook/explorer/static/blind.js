@@ -34,7 +34,8 @@ explorer.blind = (() => {
     const places = [...of.uid.keys()].filter(of.uid.some((_, at) => fit(at)) ? fit : (at) => of.active[at] > 0);
     const arms = [...new Set(places.map((at) => of.arm[at]))].sort().map((arm) => places.filter((at) => of.arm[at] === arm));
     const each = Math.min(PER_ARM, ...arms.map((arm) => arm.length));
-    const order = shuffled(arms.flatMap((arm) => shuffled(arm, draw).slice(0, each)), draw).map((at) => ({ uid: of.uid[at], repeat_of: null }));
+    const order = shuffled(arms.flatMap((arm) => shuffled(arm, draw).slice(0, each)),
+      draw).map((at) => ({ uid: of.uid[at], repeat_of: null }));
     const apart = Math.min(APART, order.length >> 1);
     const again = order.slice(0, order.length - apart);
     for (const one of shuffled(again, draw).slice(0, Math.ceil(REPEATED * order.length))) {
@@ -48,7 +49,8 @@ explorer.blind = (() => {
   function progress(atlas) {
     const list = items(atlas, explorer.annotations.who().code);
     const held = new Set(explorer.annotations.kept(atlas).filter((one) => one.blind).map(explorer.records.key));
-    const answered = (pass) => list.map(({ uid, repeat_of }) => held.has(explorer.records.key({ feature_uid: uid, pass, repeat_of })));
+    const key = (one, pass) => explorer.records.key({ feature_uid: one.uid, pass, repeat_of: one.repeat_of });
+    const answered = (pass) => list.map((one) => held.has(key(one, pass)));
     const pass = answered(1).every(Boolean) ? 2 : 1;
     return { list, pass, done: answered(pass) };
   }
@@ -59,14 +61,18 @@ explorer.blind = (() => {
     document.title = `Blind mode \u00b7 ${atlas.about.title}`;
     person ??= explorer.person(() => explorer.refresh());
     person.show();
-    const told = [make("h1", {}, "Blind mode", ...explorer.badges(atlas.about)), make("p", {}, "Concepts of the autoencoder and neurons of the encoder are mixed, as many of one as of the other, in an order of your own. "
+    const told = [make("h1", {}, "Blind mode", ...explorer.badges(atlas.about)),
+      make("p", {}, "Concepts of the autoencoder and neurons of the encoder are mixed, as many of one as of the other, in an order of your own. "
       + "Which is which, names and labels are hidden; terms too until you have gone through once. One in ten is asked again later. Answers stay in this browser until you export them."), person.element];
     if (explorer.annotations.who()) {
       const { list, pass, done } = progress(atlas);
       const answered = done.filter(Boolean).length;
       const next = done.indexOf(false);
-      told.push(make("p", { id: "progress" }, list.length ? `Pass ${pass} of 2: ${answered} of ${plural(list.length, "item")} answered.` : "No feature of this atlas can be annotated blind."));
-      if (list.length) told.push(make("p", {}, make("a", { class: "button", href: `#/${atlas.name}/blind/${(next < 0 ? 0 : next) + 1}` }, next < 0 ? "Look again from the first" : `Go on with item ${next + 1}`)));
+      told.push(make("p", { id: "progress" },
+        list.length ? `Pass ${pass} of 2: ${answered} of ${plural(list.length, "item")} answered.` : "No feature of this atlas can be annotated blind."));
+      if (list.length) told.push(make("p", {},
+        make("a", { class: "button", href: `#/${atlas.name}/blind/${(next < 0 ? 0 : next) + 1}` },
+        next < 0 ? "Look again from the first" : `Go on with item ${next + 1}`)));
     }
     section.replaceChildren(...told, explorer.exchange());
   }

@@ -4,7 +4,8 @@
 /** Fields that ask once for study and annotator code; `then` runs after a change. */
 explorer.person = (then) => {
   const { make, store, records } = explorer;
-  const field = (name, most) => make("input", { name, maxlength: most, autocomplete: "off", spellcheck: "false", required: true });
+  const field = (name, most) => make("input",
+    { name, maxlength: most, autocomplete: "off", spellcheck: "false", required: true });
   const [study, code] = [field("study", 64), field("code", 32)];
   const wrong = make("p", { class: "state failed", role: "status" });
   const form = make("form", { class: "person", novalidate: true, on: { submit: keep } },
@@ -18,7 +19,9 @@ explorer.person = (then) => {
   function keep(event) {
     event.preventDefault();
     const one = { study: study.value.trim(), code: code.value.trim() };
-    wrong.textContent = !one.study ? "Give the name of the study." : records.HEAD.annotator_code[1](one.code) ? "" : "An annotator code has 1 to 32 letters, digits, _ or -.";
+    wrong.textContent = !one.study
+      ? "Give the name of the study."
+      : records.HEAD.annotator_code[1](one.code) ? "" : "An annotator code has 1 to 32 letters, digits, _ or -.";
     if (wrong.textContent) return;
     store.set("who", one);
     show();
@@ -36,7 +39,8 @@ explorer.person = (then) => {
 /** Buttons that write and read annotation files. */
 explorer.exchange = () => {
   const { make, records, recordsCsv, say, plural } = explorer;
-  const input = make("input", { type: "file", accept: ".json,.csv", id: "import", on: { change: () => input.files[0] && take(input.files[0]) } });
+  const input = make("input",
+    { type: "file", accept: ".json,.csv", on: { change: () => input.files[0] && take(input.files[0]) } });
 
   function give(kind) {
     const one = explorer.annotations.who();
@@ -57,12 +61,16 @@ explorer.exchange = () => {
   async function take(chosen) {
     const { atlas } = explorer;
     try {
-      if (chosen.size > records.MOST_BYTES) throw new Error(`${chosen.name} has ${chosen.size.toLocaleString("en")} bytes, more than the ${records.MOST_BYTES.toLocaleString("en")} that are read. Nothing was read.`);
+      if (chosen.size > records.MOST_BYTES) {
+        throw new Error(`${chosen.name} has ${chosen.size.toLocaleString("en")} bytes, more than the ${records.MOST_BYTES.toLocaleString("en")} that are read. Nothing was read.`);
+      }
       const text = new TextDecoder("utf-8", { fatal: true }).decode(await chosen.arrayBuffer());
       const file = records.check(chosen.name.endsWith(".csv") ? recordsCsv.parse(text) : parse(text), atlas);
       const one = { study: file.study_id, code: file.annotator_code };
       const before = explorer.annotations.kept(atlas, one).length;
-      if (records.union(explorer.annotations.kept(atlas, one), file.records).length > records.MOST_RECORDS) throw new Error("Together with what is kept here these are too many records. Nothing was read.");
+      if (records.union(explorer.annotations.kept(atlas, one), file.records).length > records.MOST_RECORDS) {
+        throw new Error("Together with what is kept here these are too many records. Nothing was read.");
+      }
       const lasting = explorer.annotations.add(file.records, atlas, one);
       const added = explorer.annotations.kept(atlas, one).length - before;
       await explorer.refresh();
@@ -84,5 +92,6 @@ explorer.exchange = () => {
   }
   const button = (kind) => make("button", { type: "button", on: { click: () => give(kind) } }, `Export ${kind.toUpperCase()}`);
   return make("div", { class: "exchange" }, make("h3", {}, "Files"), make("p", { class: "row" }, button("json"), button("csv")),
-    make("label", {}, "Import JSON or CSV", input), make("p", { class: "small" }, "A file holds one annotator and one atlas. Import adds versions and overwrites none."));
+    make("label", {}, "Import JSON or CSV", input),
+    make("p", { class: "small" }, "A file holds one annotator and one atlas. Import adds versions and overwrites none."));
 };

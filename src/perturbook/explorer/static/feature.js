@@ -9,19 +9,33 @@ explorer.feature = (() => {
 
   function build(section) {
     const title = make("h1", { tabindex: "-1" });
-    const told = make("p", { class: "told" });
+    const told = make("p", { class: "told", "aria-live": "polite" });
     const small = make("p", { class: "facts" });
+    const notes = make("p");
+    const folded = make("details",
+      { class: "facts", open: explorer.store.get("notes", true), on: { toggle: () => explorer.store.set("notes", folded.open) } },
+      make("summary", {}, "Notes on every number of this atlas"), notes);
     const place = make("span", { class: "place" });
-    const move = (step, text, keys) => make("button", { type: "button", "aria-keyshortcuts": keys, on: { click: () => explorer.move(step) } }, text);
-    const top = make("div", { class: "top" }, make("div", { class: "row" }, move(-1, "\u2190 Previous", "k"), place, move(1, "Next \u2192", "j"),
-      make("a", { class: "jump", href: "#annotate", on: { click: (event) => { event.preventDefault(); parts.aside.scrollIntoView(); parts.aside.querySelector("input")?.focus(); } } }, "Annotate")),
-    title, told, small);
-    panels = [explorer.mapPanel(), explorer.histogramPanel(), explorer.trustPanel(), explorer.groupsPanel(), ...explorer.genesPanel(),
+    const move = (step, text, keys) => make("button",
+      { type: "button", "aria-keyshortcuts": keys, on: { click: () => explorer.move(step) } }, text);
+    const toForm = (event) => {
+      event.preventDefault();
+      parts.aside.scrollIntoView();
+      parts.aside.querySelector("input:not([type=file])")?.focus();
+    };
+    const top = make("div", { class: "top" },
+      make("div", { class: "row" }, move(-1, "\u2190 Previous", "k"), place, move(1, "Next \u2192", "j"),
+      make("a", { class: "jump", href: "#annotate",
+        on: { click: toForm } }, "Annotate")),
+    title, told, small, folded);
+    panels = [explorer.mapPanel(), explorer.histogramPanel(), explorer.trustPanel(), explorer.groupsPanel(),
+      ...explorer.genesPanel(),
       explorer.deletionPanel(), explorer.termsPanel(), explorer.examplesPanel(), explorer.nearPanel()];
     panels.forEach((one) => explorer.annotations.watch(one.element));
     const aside = explorer.annotations.build();
-    section.append(top, make("div", { class: "columns" }, make("div", { class: "panels" }, panels.map((one) => one.element)), aside));
-    parts = { title, told, small, place, aside };
+    section.append(top, make("div", { class: "columns" },
+      make("div", { class: "panels" }, panels.map((one) => one.element)), aside));
+    parts = { title, told, small, notes, folded, place, aside };
   }
 
   /** In one sentence what the feature is, from its cells and genes. */
@@ -31,8 +45,13 @@ explorer.feature = (() => {
     const groups = explorer.rows(data.groups);
     const most = labels.map((label) => groups.filter((one) => one.label === label).sort((a, b) => b.active - a.active)[0]).filter(Boolean);
     const [first, ...others] = most.map((one) => `${one.value} (${show.round(one.active / row.active)} of active cells, ${show.round(one.cells / cells)} of all)`);
-    const where = first ? `, ${most[0].active * 2 > row.active ? "most of them" : "most often"} ${[first, ...others].join("; ")}` : "";
-    const head = row.active === cells ? `Active in all ${plural(cells, "cell")}` : `Active in ${show.count(row.active)} of ${plural(cells, "cell")} (${show.round(row.share)})`;
+    if (row.active === 1) return `Active in 1 of ${plural(cells, "cell")}${most.length ? `: ${most.map((one) => one.value).join(", ")}` : ""}.`;
+    const where = first
+      ? `, ${most[0].active * 2 > row.active ? "most of them" : "most often"} ${[first, ...others].join("; ")}`
+      : "";
+    const head = row.active === cells
+      ? `Active in all ${plural(cells, "cell")}`
+      : `Active in ${show.count(row.active)} of ${plural(cells, "cell")} (${show.round(row.share)})`;
     return `${head}${where}. ${carriers(row, data)}`;
   }
 
@@ -47,14 +66,16 @@ explorer.feature = (() => {
     return `${names(above)} ${above.length === 1 ? "carries" : "carry"} it, above the null cutoff.`;
   }
 
-  /** Show a feature. `blind`: null, or {pass, repeat_of, number, of} of an item whose name stays hidden. */
-  async function open(section, uid, blind, current) {
+  /**
+   * Show a feature. `blind`: null, or {pass, repeat_of, number, of} of an item whose name stays hidden. `reveal` makes the
+   * section visible once its data are here, and says whether it is still wanted.
+   */
+  async function open(section, uid, blind, reveal) {
     const started = performance.now();
     const { atlas } = explorer;
     const [cells, data] = await Promise.all([explorer.load(atlas.name, "cells"), explorer.load(atlas.name, uid)]);
-    if (!current()) return;
+    if (!reveal()) return; // seen before it is filled, because a chart needs a width
     if (!parts) build(section);
-    section.hidden = false; // a chart needs a width when it is first drawn
     const row = explorer.featureRow(atlas, atlas.index.get(uid));
     const scale = blind && row.largest_code ? 1 / row.largest_code : 1;
     const context = { atlas, cells, data, row, scale };
@@ -62,8 +83,11 @@ explorer.feature = (() => {
     document.title = `${name} \u00b7 ${atlas.about.title}`;
     parts.title.replaceChildren(name, ...explorer.badges(atlas.about));
     parts.told.textContent = sentence(context);
-    parts.small.textContent = blind ? `Blind, pass ${blind.pass}: kind and name are hidden${blind.pass === 1 ? ", terms too" : ", terms are shown"}. Activation is scaled so that the largest is 1.`
-      : `${explorer.search.ARM[row.arm] ?? row.arm} ${row.number} of ${atlas.about.title}. Mean code ${show.number(row.mean_code)}, largest ${show.number(row.largest_code)}. ${row.status === "attributed" ? "" : `Not attributed: ${row.status}. `}${atlas.about.notes.join(" ")}`;
+    parts.small.textContent = blind
+      ? `Blind, pass ${blind.pass}: kind and name are hidden${blind.pass === 1 ? ", terms too" : ", terms are shown"}. Activation is scaled so that the largest is 1.`
+      : `${{ sae: "Concept", neuron: "Neuron" }[row.arm] ?? row.arm} ${row.number} of ${atlas.about.title}. Mean code ${show.number(row.mean_code)}, largest ${show.number(row.largest_code)}. ${row.status === "attributed" ? "" : `Not attributed: ${row.status}. `}`;
+    parts.notes.textContent = atlas.about.notes.join(" ");
+    parts.folded.hidden = !atlas.about.notes.length;
     parts.place.textContent = blind ? `${blind.number} / ${blind.of}` : explorer.place(uid);
     const hidden = blind ? BLIND_HIDES[blind.pass] : [];
     const shown = panels.filter((one) => { one.element.hidden = hidden.includes(one.name); return !one.element.hidden; });

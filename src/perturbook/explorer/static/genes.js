@@ -5,10 +5,12 @@ explorer.genesPanel = () => {
   const { make, show, plural, table, rows: asRows } = explorer;
   const SHOWN = 15; // drawn
   const LISTED = 25; // the table of an atlas lists at least so many by attribution, or all there are
-  const charts = { relative: explorer.drawing.chart("attribution"), pre: explorer.drawing.chart("pre"), de: explorer.drawing.chart("de") };
+  const charts = { relative: explorer.drawing.chart("attribution"), pre: explorer.drawing.chart("pre"),
+    de: explorer.drawing.chart("de") };
   const curve = explorer.drawing.chart("cutoffs");
   const ticks = make("datalist", { id: "cutoff-ticks" });
-  const slider = make("input", { type: "range", id: "cutoff", min: 0, step: 1, list: "cutoff-ticks", on: { input: () => choose(stops[slider.value]) } });
+  const slider = make("input",
+    { type: "range", id: "cutoff", min: 0, step: 1, list: "cutoff-ticks", on: { input: () => choose(stops[slider.value]) } });
   const shown = make("output", { for: "cutoff" });
   const counted = make("p", { class: "caption", id: "counted", role: "status", "aria-live": "polite" });
   const fixed = make("button", { type: "button", on: { click: () => choose(0.05) } }, "0.05");
@@ -69,13 +71,18 @@ explorer.genesPanel = () => {
     const first = (name) => all.filter((gene) => gene[name] !== null).sort((a, b) => b[name] - a[name]).slice(0, SHOWN);
     const drawn = (name, error) => first(name).map((gene) => ({
       name: gene.gene, value: gene[name], below: gene.attribution !== null && !(gene.attribution > cutoff),
-      low: error && gene[error] !== null ? gene[name] - gene[error] : null, high: error && gene[error] !== null ? gene[name] + gene[error] : null,
+      low: error && gene[error] !== null ? gene[name] - gene[error] : null,
+      high: error && gene[error] !== null ? gene[name] + gene[error] : null,
     }));
     const names = (list) => list.slice(0, 5).map((one) => one.name).join(", ") || "none";
     const [left, right] = [drawn(pre ? "pre" : "attribution", pre ? null : "error"), drawn("de")];
-    const mark = pre || row.status !== "attributed" ? [] : [{ at: cutoff }];
-    await charts.relative.update({ rows: left, marks: mark, words: `First genes by attribution: ${names(left)}.`, hide: pre || !left.length });
-    await charts.pre.update({ rows: left, words: `First genes by attribution before Top-K: ${names(left)}.`, hide: !pre || !left.length });
+    [byAttribution.hidden, byDe.hidden] = [!left.length, !right.length];
+    const farthest = 1.5 * Math.max(...left.map((gene) => gene.high ?? gene.value));
+    const mark = pre || cutoff > farthest ? [] : [{ at: cutoff }]; // a cutoff far beyond the genes would flatten them
+    await charts.relative.update({ rows: left, marks: mark, words: `First genes by attribution: ${names(left)}.`,
+      hide: pre || !left.length });
+    await charts.pre.update({ rows: left, words: `First genes by attribution before Top-K: ${names(left)}.`,
+      hide: !pre || !left.length });
     await charts.de.update({ rows: right, words: `First genes by DE: ${names(right)}.`, hide: !right.length });
   }
 
@@ -99,7 +106,8 @@ explorer.genesPanel = () => {
     if (row.null_cutoff !== null) values.add(row.null_cutoff);
     stops = [...values].sort((a, b) => a - b);
     slider.max = Math.max(0, stops.length - 1);
-    ticks.replaceChildren(...[0.05, row.null_cutoff].filter((one) => stops.includes(one)).map((one) => make("option", { value: stops.indexOf(one) })));
+    const marked = [0.05, row.null_cutoff].filter((one) => stops.includes(one));
+    ticks.replaceChildren(...marked.map((one) => make("option", { value: stops.indexOf(one) })));
     const pairs = data.examples.counterfactual.filter((one) => one >= 0).length;
     panel.say(row.status === "attributed"
       ? `${plural(row.tested, "gene")} tested on ${plural(pairs, "pair")} of cells (donors not known). Attribution: share of activation that goes when a cell takes the gene's value of its counterfactual; `
@@ -107,11 +115,13 @@ explorer.genesPanel = () => {
         + (row.ranked_by === "pre" ? "Ranked before Top-K, because other features overtake this one in more than 20 % of swaps." : "DE: training cells, active against others.")
       : `No attribution: ${row.status}. ${data.genes.gene.length ? "DE compares active training cells with the others." : ""}`);
     about.hidden = !data.genes.gene.length;
-    const column = (title, name, kind) => ({ title, number: kind !== undefined, cell: (gene) => (kind ? show[kind](gene[name]) : gene[name]) });
+    const column = (title, name, kind) => ({ title, number: kind !== undefined,
+      cell: (gene) => (kind ? show[kind](gene[name]) : gene[name]) });
     about.replaceChildren(make("summary", {}, "As a table, with kinds of swap"), table("Genes shown, by attribution and by DE", [
       column("gene", "gene"), column("attribution", "attribution", "number"), column("standard error", "error", "number"),
       column("pairs tested", "tested", "count"), column("same sign", "same_sign", "round"), column("changed", "changed", "round"),
-      column("removed", "removed", "round"), column("added", "added", "round"), column("before Top-K", "pre", "number"), column("DE z", "de", "number"),
+      column("removed", "removed", "round"), column("added", "added", "round"), column("before Top-K", "pre", "number"),
+      column("DE z", "de", "number"),
     ], asRows(data.genes)));
     await redraw();
   }
@@ -127,16 +137,19 @@ explorer.deletionPanel = () => {
     const all = rows(data.curves);
     const at = Math.max(...all.filter((one) => one.genes <= 20).map((one) => one.genes));
     const left = (order) => show.round(all.find((one) => one.order === order && one.genes === at)?.left);
-    const words = all.length ? `Activation left after swapping the first genes of an order together, on pairs that did not decide the order; lower is better. After ${at}: attribution ${left("attribution")}, `
+    const words = all.length
+      ? `Activation left after swapping the first genes of an order together, on pairs that did not decide the order; lower is better. After ${at}: attribution ${left("attribution")}, `
       + `DE ${left("DE")}, expression ${left("expression")}, random ${left("random")}.` : `No curve: ${row.status === "attributed" ? "too few pairs of cells" : row.status}.`;
     panel.say(words);
     const sizes = [...new Set(all.map((one) => one.genes))];
     about.hidden = !all.length;
     about.replaceChildren(make("summary", {}, "As a table"), table("Activation left, by order and number of genes swapped", [
       { title: "order", cell: (order) => order },
-      ...sizes.map((n) => ({ title: String(n), number: true, cell: (order) => show.percent(all.find((one) => one.order === order && one.genes === n)?.left) })),
+      ...sizes.map((n) => ({ title: String(n), number: true,
+        cell: (order) => show.percent(all.find((one) => one.order === order && one.genes === n)?.left) })),
     ], [...new Set(all.map((one) => one.order))]));
-    return draw({ rows: all.map((one) => ({ ...one, left: one.left === null ? null : 100 * one.left })), words, hide: !all.length });
+    return draw({ rows: all.map((one) => ({ ...one, left: one.left === null ? null : 100 * one.left })), words,
+      hide: !all.length });
   }
   return { ...panel, update };
 };

@@ -14,7 +14,6 @@ explorer.list = (() => {
     ["stability", "stability", "number"],
     ["terms", "terms, FDR < 0.05", "count"],
     ["null_share", "random rankings with one", "round"],
-    ["tested", "tested genes", "count"],
     ["overtaken", "overtaken", "round"],
     ["status", "status", null],
   ];
@@ -41,8 +40,10 @@ explorer.list = (() => {
       select("mine", "My annotation", [["", "any"], ["yes", "annotated"], ["no", "not yet"]]),
       select("status", "Genes", [["", "any"], ["attributed", "attributed"], ["not", "not attributed"]]),
       make("label", {}, "Active in (%)", make("span", { class: "range" },
-        field({ type: "number", name: "least", min: 0, max: 100, step: "any", "aria-label": "Active in at least, per cent of cells" }), "to",
-        field({ type: "number", name: "most", min: 0, max: 100, step: "any", "aria-label": "Active in at most, per cent of cells" }))),
+        field({ type: "number", name: "least", min: 0, max: 100, step: "any",
+          "aria-label": "Active in at least, per cent of cells" }), "to",
+        field({ type: "number", name: "most", min: 0, max: 100, step: "any",
+          "aria-label": "Active in at most, per cent of cells" }))),
       make("button", { type: "button", on: { click: clear } }, "Clear"));
     const heads = COLUMNS.map(([by, title, kind]) => make("th", { scope: "col", class: kind ? "number" : null, "data-by": by },
       make("button", { type: "button", class: "sort", on: { click: () => sortBy(by) } }, title)));
@@ -104,9 +105,11 @@ explorer.list = (() => {
     const of = atlas.features;
     const uid = of.uid[at];
     const own = labels.get(uid);
-    const first = make("td", {}, make("a", { href: `#/${atlas.name}/${uid}` }, uid), own ? make("span", { class: "mine" }, own) : null);
+    const first = make("td", {}, make("a", { href: `#/${atlas.name}/${uid}` }, uid),
+      own ? make("span", { class: "mine" }, own) : null);
     const best = make("span", { title: of.label[at] || null }, of.value[at] || "undefined");
-    const told = { leading: of.leading[at] || "\u2013", value: best, status: of.status[at] };
+    const told = { leading: of.leading[at] || "\u2013", value: best,
+      status: make("span", { title: of.status[at] }, of.status[at]) };
     return make("tr", {}, first, COLUMNS.slice(1).map(([by, , kind]) =>
       make("td", { class: kind ? "number" : null }, kind ? show[kind](of[by][at]) : told[by])));
   }
@@ -138,9 +141,11 @@ explorer.list = (() => {
         + "Genes and terms are searched among those shown of each feature (the first by attribution and by DE; terms with an FDR below 0.05)."),
       ...atlas.about.notes.map((note) => make("p", { class: "note" }, note)));
     const of = atlas.features;
-    const pairs = new Map(of.value.map((value, at) => [JSON.stringify([of.label[at], value]), value ? `${of.label[at]}: ${value}` : "undefined"]));
+    const pairs = new Map(of.value.map((value, at) => [JSON.stringify([of.label[at], value]),
+      value ? `${of.label[at]}: ${value}` : "undefined"]));
     const sorted = [...pairs].sort((a, b) => a[1].localeCompare(b[1]));
-    parts.values.replaceChildren(make("option", { value: "" }, "any"), ...sorted.map(([value, text]) => make("option", { value }, text)));
+    parts.values.replaceChildren(make("option", { value: "" }, "any"),
+      ...sorted.map(([value, text]) => make("option", { value }, text)));
     fill();
     render();
   }

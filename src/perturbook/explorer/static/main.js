@@ -59,23 +59,23 @@
 
   async function open(found, current) {
     const { atlas, kind } = found;
+    const reveal = () => current() && (only("feature"), true); // false where the reader has gone on meanwhile
     if (kind === "list") {
       document.title = `${atlas.about.title} \u00b7 Concept explorer`;
       only("list");
       return explorer.list.open(view("list"));
     }
     if (kind === "feature") {
-      await explorer.feature.open(view("feature"), found.uid, null, current);
-      if (current()) { only("feature"); ahead(found.uid); }
+      await explorer.feature.open(view("feature"), found.uid, null, reveal);
+      if (current()) ahead(found.uid);
       return undefined;
     }
     if (kind === "item" && explorer.annotations.who()) {
       const { list, pass } = explorer.blind.progress(atlas);
       const item = list[found.number - 1];
       if (item) {
-        await explorer.feature.open(view("feature"), item.uid, { pass, repeat_of: item.repeat_of, number: found.number, of: list.length }, current);
-        if (current()) only("feature");
-        return undefined;
+        const blind = { pass, repeat_of: item.repeat_of, number: found.number, of: list.length };
+        return explorer.feature.open(view("feature"), item.uid, blind, reveal);
       }
     }
     only("blind");
@@ -85,8 +85,10 @@
   function lost(list) {
     document.title = "Unknown link \u00b7 Concept explorer";
     only("lost");
-    view("lost").replaceChildren(make("h1", {}, "Unknown link"), make("p", {}, "No atlas and no feature has this address. These can be opened:"),
-      make("ul", {}, list.map((one) => make("li", {}, make("a", { href: `#/${one.name}` }, `${one.title} (${plural(one.features, "feature")})`)))));
+    view("lost").replaceChildren(make("h1", {}, "Unknown link"),
+      make("p", {}, "No atlas and no feature has this address. These can be opened:"),
+      make("ul", {}, list.map((one) => make("li", {},
+        make("a", { href: `#/${one.name}` }, `${one.title} (${plural(one.features, "feature")})`)))));
     route = null;
   }
 
@@ -114,7 +116,9 @@
   /** Where a feature stands in the list as it is filtered and sorted. */
   explorer.place = (uid) => {
     const order = explorer.list.order().map((at) => explorer.atlas.features.uid[at]);
-    return order.includes(uid) ? `${order.indexOf(uid) + 1} of ${order.length} in the list` : `not among the ${order.length} in the list`;
+    return order.includes(uid)
+      ? `${order.indexOf(uid) + 1} of ${order.length} in the list`
+      : `not among the ${order.length} in the list`;
   };
   explorer.move = (step) => {
     if (route?.kind === "feature") {
@@ -142,9 +146,9 @@
   document.addEventListener("keydown", (event) => {
     const typing = event.target.closest("input, select, textarea, [contenteditable]");
     if (typing || help.open || event.ctrlKey || event.metaKey || event.altKey) return;
-    const inside = event.target.closest(".scroll, details, [role=img]") && event.key.startsWith("Arrow");
-    if (inside && event.target.closest(".scroll")) return; // arrows scroll a table that has the focus
-    const acts = { j: () => explorer.move(1), ArrowRight: () => explorer.move(1), k: () => explorer.move(-1), ArrowLeft: () => explorer.move(-1), "?": () => help.showModal(), "/": find };
+    if (event.key.startsWith("Arrow") && event.target.closest(".scroll")) return; // they scroll a table that has the focus
+    const [next, previous] = [() => explorer.move(1), () => explorer.move(-1)];
+    const acts = { j: next, ArrowRight: next, k: previous, ArrowLeft: previous, "?": () => help.showModal(), "/": find };
     if (!Object.hasOwn(acts, event.key)) return;
     event.preventDefault();
     acts[event.key]();

@@ -19,7 +19,8 @@ explorer.mapPanel = () => {
   let placed = []; // [x, y] of every cell on the canvas
 
   function colours() {
-    const stops = RAMPS[explorer.theme.dark() ? "dark" : "light"].map((hex) => [1, 3, 5].map((at) => parseInt(hex.slice(at, at + 2), 16)));
+    const channels = (hex) => [1, 3, 5].map((at) => parseInt(hex.slice(at, at + 2), 16));
+    const stops = RAMPS[explorer.theme.dark() ? "dark" : "light"].map(channels);
     return (share) => {
       const place = Math.min(0.9999, Math.max(0, share)) * (stops.length - 1);
       const [low, part] = [Math.floor(place), place % 1];

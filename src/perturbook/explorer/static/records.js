@@ -38,28 +38,41 @@ explorer.records = (() => {
   const brief = (value) => { const shown = JSON.stringify(value) ?? "nothing"; return shown.length > 60 ? `${shown.slice(0, 57)}...` : shown; };
 
   function checkFields(values, fields, where) {
-    if (values === null || typeof values !== "object" || Array.isArray(values)) throw new Error(`${where} is not a set of named fields. Nothing was read.`);
+    if (values === null || typeof values !== "object" || Array.isArray(values)) {
+      throw new Error(`${where} is not a set of named fields. Nothing was read.`);
+    }
     const strange = Object.keys(values).find((one) => !Object.hasOwn(fields, one));
     if (strange !== undefined) throw new Error(`${where} has the unknown field ${brief(strange)}. Nothing was read.`);
     for (const [field, [must, holds]] of Object.entries(fields)) {
-      if (!Object.hasOwn(values, field)) throw new Error(`${where} lacks the field ${field}. Nothing was read; export the file again.`);
-      if (!holds(values[field])) throw new Error(`${where}, field ${field}: ${brief(values[field])} is not ${must}. Nothing was read.`);
+      if (!Object.hasOwn(values, field)) {
+        throw new Error(`${where} lacks the field ${field}. Nothing was read; export the file again.`);
+      }
+      if (!holds(values[field])) {
+        throw new Error(`${where}, field ${field}: ${brief(values[field])} is not ${must}. Nothing was read.`);
+      }
     }
   }
 
   /** Check a whole file against the atlas it must be of; throws an Error with one sentence for the reader. */
   function check(file, atlas) {
-    const list = [`a list of at most ${MOST_RECORDS.toLocaleString("en")} records`, (v) => Array.isArray(v) && v.length <= MOST_RECORDS];
+    const list = [`a list of at most ${MOST_RECORDS.toLocaleString("en")} records`,
+      (v) => Array.isArray(v) && v.length <= MOST_RECORDS];
     checkFields(file, { ...HEAD, pass: RECORD.pass, records: list }, "The file");
     if (file.artefact_hash !== atlas.about.artefact_hash) {
       throw new Error(`The file annotates another artefact (${file.artefact_hash.slice(0, 12)}..., here ${atlas.about.artefact_hash.slice(0, 12)}...). Nothing was read; open the atlas that it was made with.`);
     }
-    if (file.atlas !== atlas.name) throw new Error(`The file annotates the atlas ${brief(file.atlas)}, not ${atlas.name}. Nothing was read.`);
+    if (file.atlas !== atlas.name) {
+      throw new Error(`The file annotates the atlas ${brief(file.atlas)}, not ${atlas.name}. Nothing was read.`);
+    }
     file.records.forEach((record, n) => {
       const where = `Record ${n + 1}`;
       checkFields(record, RECORD, where);
-      if (!atlas.index.has(record.feature_uid)) throw new Error(`${where} names ${brief(record.feature_uid)}, which this atlas does not have. Nothing was read.`);
-      if (record.repeat_of !== null && record.repeat_of !== record.feature_uid) throw new Error(`${where}, field repeat_of: ${brief(record.repeat_of)} is neither null nor the record's own feature. Nothing was read.`);
+      if (!atlas.index.has(record.feature_uid)) {
+        throw new Error(`${where} names ${brief(record.feature_uid)}, which this atlas does not have. Nothing was read.`);
+      }
+      if (record.repeat_of !== null && record.repeat_of !== record.feature_uid) {
+        throw new Error(`${where}, field repeat_of: ${brief(record.repeat_of)} is neither null nor the record's own feature. Nothing was read.`);
+      }
     });
     return file;
   }
@@ -79,7 +92,8 @@ explorer.records = (() => {
 
   /** A file of one annotator and one atlas. */
   function file(atlas, who, records) {
-    return { schema_version: 1, artefact_hash: atlas.about.artefact_hash, atlas: atlas.name, study_id: who.study, annotator_code: who.code, pass: records.at(-1)?.pass ?? 1, records };
+    return { schema_version: 1, artefact_hash: atlas.about.artefact_hash, atlas: atlas.name, study_id: who.study,
+      annotator_code: who.code, pass: records.at(-1)?.pass ?? 1, records };
   }
   return { HEAD, RECORD, MOST_BYTES, MOST_RECORDS, check, union, latest, key, file };
 })();

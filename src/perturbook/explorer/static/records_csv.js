@@ -58,12 +58,18 @@ explorer.recordsCsv = (() => {
   /** What a JSON file of the same records holds, values unchecked; throws an Error with one sentence. */
   function parse(text) {
     const [head, ...lines] = split(text);
-    if (!head || head.join() !== COLUMNS.join()) throw new Error(`The CSV must begin with the columns ${COLUMNS.join(", ")}. Nothing was read.`);
+    if (!head || head.join() !== COLUMNS.join()) {
+      throw new Error(`The CSV must begin with the columns ${COLUMNS.join(", ")}. Nothing was read.`);
+    }
     if (!lines.length) throw new Error("The CSV holds no record. Nothing was read.");
     const size = Object.keys(HEAD).length;
     const records = lines.map((line, n) => {
-      if (line.length !== COLUMNS.length) throw new Error(`Record ${n + 1} has ${line.length} fields, not ${COLUMNS.length}. Nothing was read.`);
-      if (line.slice(0, size).some((value, at) => value !== lines[0][at])) throw new Error(`Record ${n + 1} is of another file than record 1. Nothing was read.`);
+      if (line.length !== COLUMNS.length) {
+        throw new Error(`Record ${n + 1} has ${line.length} fields, not ${COLUMNS.length}. Nothing was read.`);
+      }
+      if (line.slice(0, size).some((value, at) => value !== lines[0][at])) {
+        throw new Error(`Record ${n + 1} is of another file than record 1. Nothing was read.`);
+      }
       return Object.fromEntries(Object.keys(RECORD).map((name, at) => [name, read(name, line[size + at])]));
     });
     const held = Object.fromEntries(Object.keys(HEAD).map((name, at) => [name, read(name, lines[0][at])]));
