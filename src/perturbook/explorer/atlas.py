@@ -135,7 +135,9 @@ def write(atlas: Atlas, folder: Path) -> Path:
     """Write an atlas as one parquet per table and `about.json`, whole or not at all."""
     with whole_folder(folder) as making:
         for table in TABLES:
-            atlas.tables[table].to_parquet(making / f"{table}.parquet", index=False, compression="zstd")
+            atlas.tables[table].to_parquet(
+                making / f"{table}.parquet", index=False, compression="zstd", compression_level=15
+            )
         (making / ABOUT).write_text(
             json.dumps({"format": FORMAT, **atlas.about}, indent=1, ensure_ascii=False) + "\n"
         )
