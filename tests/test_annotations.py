@@ -309,6 +309,13 @@ def test_a_repeat_and_another_pass_are_items_of_their_own_and_a_repeat_counts_on
     assert found.repeats(1) == [(first, corrected)] and found.repeats(2) == []
 
 
+def test_what_is_said_openly_later_does_not_count_for_a_blind_item():
+    blind = record(**{"pass": 2}, interpretable="no")
+    seen = replace(blind, blind=False, interpretable="yes", saved="2026-02-01T09:00:00Z")
+    assert of(blind, seen).items(2) == {"sae-12": blind} and of(seen).items(2) == {"sae-12": seen}
+    assert set(of(seen, blind).latest()) == {blind, seen}
+
+
 def test_a_repeat_without_a_first_answer_is_no_pair_and_no_item():
     found = of(record(repeat_of="sae-12"))
     assert found.items(1) == {} and found.repeats(1) == []

@@ -240,6 +240,7 @@ def test_a_deposited_atlas_is_of_the_data_set_that_the_book_has(name):
     assert atlas.about["manifest"]["data"][ATLASES[name][0]] == data.checksum(ATLASES[name][0])
     assert len(atlas.tables["cells"]) == atlas.about["cells"]
     np.testing.assert_allclose(features["share"], features["active"] / atlas.about["cells"], rtol=1e-3)
-    assert (atlas.tables["codes"].groupby("uid").size() == features["active"][features["active"] > 0]).all()
+    counts = atlas.tables["codes"].groupby("uid").size().reindex(features.index, fill_value=0)
+    assert (counts == features["active"]).all()
     assert {"sae", "neuron"} == set(features["arm"]) and features.index.is_unique
     assert (features["status"] == "attributed").sum() >= 20

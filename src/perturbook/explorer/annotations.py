@@ -58,13 +58,14 @@ class Annotations:
         return self.study_id == SYNTHETIC or self.annotator_code.startswith(f"{SYNTHETIC}-")
 
     def latest(self) -> tuple[Record, ...]:
-        """The version that counts of every item: of one feature, pass and showing (first or repeated) the one saved last."""
-        found = {(one.feature_uid, one.pass_, one.repeat_of): one for one in self.records}
+        """The version that counts of every item: of one feature, pass, showing (first or repeated) and blindness the one saved last."""
+        found = {(one.feature_uid, one.pass_, one.repeat_of, one.blind): one for one in self.records}
         return tuple(found.values())
 
     def items(self, number: int) -> dict[str, Record]:
-        """uid -> record of a pass; a repeat is no second item and is left out."""
-        return {one.feature_uid: one for one in self.latest() if one.pass_ == number and not one.repeat_of}
+        """uid -> record of a pass, a blind one before an open one; a repeat is no second item and is left out."""
+        own = [one for one in self.latest() if one.pass_ == number and not one.repeat_of]
+        return {one.feature_uid: one for one in sorted(own, key=lambda one: one.blind)}
 
     def repeats(self, number: int) -> list[tuple[Record, Record]]:
         """First and second answer to every item of a pass that was shown twice and answered twice."""

@@ -144,7 +144,8 @@ def step(page: Page, given: dict[str, Any], base: Path, siblings: list[Path]) ->
     ]
     kept = sorted((ROOT / "results").glob(f"{page.id}.*"))  # of a study that is no bundle
     inputs += [path.relative_to(ROOT).as_posix() for path in kept] + _deposited(page.id, ABOUT)
-    inputs += [one for one in values.get("files", ()) if Path(one).is_file()]  # the notebook says which is missing
+    # a reader's own files; the notebook says which is missing
+    inputs += [one for one in values.get("files", ()) if Path(one).is_file()]
     facts = json.dumps(
         {"given": given, "text": page.text, "title": page.title, "data": states}, sort_keys=True
     )

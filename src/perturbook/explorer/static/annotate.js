@@ -73,7 +73,7 @@ explorer.annotations = (() => {
     parts.form.reset();
     for (const [name, value] of Object.entries(values)) parts.form.elements[name].value = value;
   }
-  const key = () => records.key({ feature_uid: item.uid, pass: item.pass, repeat_of: item.repeat_of });
+  const key = () => records.key({ feature_uid: item.uid, pass: item.pass, repeat_of: item.repeat_of, blind: item.blind });
   function draft() {
     drafts.set(`${explorer.atlas.name}/${key()}`, read());
     parts.state.textContent = "Not saved yet.";
@@ -119,7 +119,7 @@ explorer.annotations = (() => {
     }
     tick();
     const values = drafts.get(`${explorer.atlas.name}/${key()}`);
-    const last = records.latest(kept(), { feature_uid: item.uid, pass: item.pass, repeat_of: item.repeat_of });
+    const last = records.latest(kept(), { feature_uid: item.uid, pass: item.pass, repeat_of: item.repeat_of, blind: item.blind });
     const held = last && { ...last, ontology_ids: last.ontology_ids.join(" ") };
     fill(values ?? (held ? Object.fromEntries(FIELDS.map((name) => [name, String(held[name] ?? "")])) : {}));
     parts.state.classList.remove("failed");

@@ -49,7 +49,7 @@ explorer.blind = (() => {
   function progress(atlas) {
     const list = items(atlas, explorer.annotations.who().code);
     const held = new Set(explorer.annotations.kept(atlas).filter((one) => one.blind).map(explorer.records.key));
-    const key = (one, pass) => explorer.records.key({ feature_uid: one.uid, pass, repeat_of: one.repeat_of });
+    const key = (one, pass) => explorer.records.key({ feature_uid: one.uid, pass, repeat_of: one.repeat_of, blind: true });
     const answered = (pass) => list.map((one) => held.has(key(one, pass)));
     const pass = answered(1).every(Boolean) ? 2 : 1;
     return { list, pass, done: answered(pass) };

@@ -86,8 +86,8 @@ explorer.records = (() => {
     return [...kept.values()].sort(before);
   }
 
-  /** The version that counts of one item: the one saved last, or undefined. */
-  const key = ({ feature_uid, pass, repeat_of }) => `${feature_uid}/${pass}/${repeat_of ?? ""}`;
+  /** The version that counts of one item: the one saved last, or undefined. What was said openly never counts for a blind item. */
+  const key = ({ feature_uid, pass, repeat_of, blind }) => `${feature_uid}/${pass}/${repeat_of ?? ""}/${blind ? "blind" : "open"}`;
   const latest = (records, item) => records.filter((one) => key(one) === key(item)).sort(before).at(-1);
 
   /** A file of one annotator and one atlas. */
