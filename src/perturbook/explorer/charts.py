@@ -72,7 +72,8 @@ def _few() -> alt.Axis:
 
 def _names(title: str | None = None) -> alt.Y:
     """One row per name, in the order in which the rows come."""
-    return alt.Y("name:N", sort=None, title=title, axis=alt.Axis(grid=False, ticks=False, domain=False))
+    axis = alt.Axis(grid=False, ticks=False, domain=False, labelOverlap=False)  # every row is named
+    return alt.Y("name:N", sort=None, title=title, axis=axis)
 
 
 def _codes():
