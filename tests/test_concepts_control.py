@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from perturbook.concepts.encoder_of import BACKBONES
 from perturbook.errors import ConfigError, InputError
 from perturbook.pages import concepts_control as control
 from perturbook.pages import concepts_control_arms as arms
@@ -106,7 +107,7 @@ def test_differential_expression_ranks_what_is_higher_in_active_cells_first():
 def stored(good=True):
     """Rows as the deposit holds them; where not good, everything is reversed."""
     rows = []
-    for name in arms.BACKBONES:
+    for name in BACKBONES:
         rows += [(name, "cells", part, "", 10) for part in ("train", "validation", "test", "held out")]
         rows += [(name, "cells", "major", "A", 1)]
         for arm in shown.TITLES:
