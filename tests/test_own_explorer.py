@@ -111,3 +111,15 @@ def test_few_cells_and_intensities_are_refused(perturbook, cells, tmp_path):
     cells.uns["value_kind"] = "log_intensity"
     cells.write_h5ad(tmp_path / "bulk.h5ad")
     assert "log intensities of bulk profiles" in perturbook("bulk.h5ad", "--out", "x")[2]
+
+
+def test_declared_log_normalised_values_need_no_depth_and_must_not_be_negative(perturbook, cells, tmp_path):
+    cells.X = sp.csr_matrix(np.log1p(cells.X.toarray() / 3))
+    cells.uns["value_kind"] = "lognorm"
+    cells.write_h5ad(tmp_path / "logs.h5ad")
+    assert perturbook("logs.h5ad", "--out", "made", "--embedding", "X_own")[0] == 0
+    assert "as declared" in atlas.read(tmp_path / "made" / "tables").about["notes"][-1]
+    cells.X = cells.X - sp.csr_matrix(np.eye(140, 50, dtype=np.float32) * 9)
+    cells.write_h5ad(tmp_path / "scaled.h5ad")
+    code, _, err = perturbook("scaled.h5ad", "--out", "other", "--embedding", "X_own")
+    assert code and "Traceback" not in err and not (tmp_path / "other").exists()

@@ -7,15 +7,17 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+import scipy.sparse as sp
 from anndata import AnnData, read_h5ad
 
 from perturbook.concepts.encoder_of import BACKBONES, embeddings, encoder_of
 from perturbook.concepts.gene_sets import Library
 from perturbook.concepts.own_cells import LEAST
 from perturbook.data.check_labels import names_unique
+from perturbook.data.check_values import finite, non_negative
 from perturbook.data.own_files import own_sha256, reading
 from perturbook.data.own_labels import labels_of
-from perturbook.data.own_values import gene_symbols, recognise
+from perturbook.data.own_values import Values, gene_symbols, recognise
 from perturbook.data.schema import COUNT_KINDS, normalise
 from perturbook.errors import ConfigError, DataUnavailable, InputError
 from perturbook.explorer.atlas import write
@@ -104,7 +106,7 @@ def own_explorer(
 
 def _values(given: AnnData, labels: Sequence[str]):
     """The cells as an encoder takes them, their log-normalised values, and what they were recognised as."""
-    values, (symbols, _, told) = recognise(given), gene_symbols(given)
+    values, (symbols, _, told) = _recognised(given), gene_symbols(given)
     if values.value_kind == "log_intensity":
         raise InputError(
             "X holds log intensities of bulk profiles; an explorer is of cells, with counts or log1p of them."
@@ -119,6 +121,16 @@ def _values(given: AnnData, labels: Sequence[str]):
         cells.obs[label] = labels_of(given, label, "a label").astype(str)
     lognorm = normalise(values.x, values.n_counts) if values.value_kind in COUNT_KINDS else values.x
     return cells, lognorm, f"{values.said}{told}"
+
+
+def _recognised(given: AnnData) -> Values:
+    """Values as `recognise` finds them; of declared log-normalised ones the depth, which it asks for, is not needed here."""
+    if given.uns.get("value_kind") != "lognorm" or given.X is None:
+        return recognise(given)
+    finite(given)
+    non_negative(given)
+    x = sp.csr_matrix(given.X, dtype=np.float32)
+    return Values(x, np.full(given.n_obs, np.nan), "lognorm", "X is log-normalised, as declared.")
 
 
 def _libraries() -> list[Library]:
