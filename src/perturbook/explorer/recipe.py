@@ -30,10 +30,13 @@ class Recipe:
             f"Autoencoder: {self.width} concepts, {self.k} active per cell, trained on {(subject.part == 'train').sum():,} of the "
             f"{len(subject.z):,} cells. Cells are held out within {' and '.join(subject.labels) or 'all cells'}; donors are not known, "
             "so donor effects are not controlled.",
-            f"Genes: up to {self.prototypes} prototypes among the training cells, each against its nearest cell of the same "
-            f"{subject.labels[0] if subject.labels else 'data'} in which the feature is silent. A swap that takes activity away is a "
-            "property of the encoder; it is no proof of regulation in cells.",
         ]
+        if subject.encoder:
+            said.append(
+                f"Genes: up to {self.prototypes} prototypes among the training cells, each against its nearest cell of the same "
+                f"{subject.labels[0] if subject.labels else 'data'} in which the feature is silent. A swap that takes activity away is a "
+                "property of the encoder; it is no proof of regulation in cells."
+            )
         if self.screen and subject.encoder:
             said.append(
                 f"The {self.screen.lead} leading genes of a feature are verified by exact swaps and have a standard error; the others have "
