@@ -74,16 +74,11 @@ def make_atlas(
         for table, part in found.items():
             parts[table].append(part.assign(uid=uid))
     features = features.join(pd.DataFrame(rows).T).reset_index()
-    cells = {
-        "cell": subject.adata.obs_names.to_numpy(str),
-        "x": subject.place[:, 0],
-        "y": subject.place[:, 1],
-    }
-    cells |= {"part": subject.part} | {one: subject.adata.obs[one].to_numpy(str) for one in subject.labels}
+    cells = _cells(subject)
     order = {uid: at for at, uid in enumerate(uids)}
     tables = {table: _together(of, table, order) for table, of in parts.items()}
     tables |= {
-        "cells": pd.DataFrame(cells),
+        "cells": cells,
         "features": _typed(features, "features"),
         "codes": _typed(entries(uids, codes), "codes"),
         "groups": _typed(groups(uids, codes, subject), "groups"),
@@ -103,6 +98,13 @@ def make_atlas(
         },
         tables,
     )
+
+
+def _cells(subject: Subject) -> pd.DataFrame:
+    """Name, place on the map, part and labels of every cell."""
+    names, place = subject.adata.obs_names.to_numpy(str), subject.place
+    made = {"cell": names, "x": place[:, 0], "y": place[:, 1], "part": subject.part}
+    return pd.DataFrame(made | {one: subject.adata.obs[one].to_numpy(str) for one in subject.labels})
 
 
 def _neurons(subject: Subject, train: np.ndarray, k: int) -> tuple[Dictionary, np.ndarray]:

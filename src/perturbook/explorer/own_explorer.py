@@ -22,13 +22,12 @@ from perturbook.data.schema import COUNT_KINDS, normalise
 from perturbook.errors import ConfigError, DataUnavailable, InputError
 from perturbook.explorer.atlas import write
 from perturbook.explorer.make_atlas import make_atlas
-from perturbook.explorer.recipe import RECIPES
+from perturbook.explorer.recipe import LIBRARIES, RECIPES
 from perturbook.explorer.site import write_site
 from perturbook.explorer.subject import Subject, divided
 from perturbook.whole import whole_folder
 
 NAME = "own"
-LIBRARIES = ("geneset-hallmark", "geneset-celltypes")
 
 
 def own_explorer(
@@ -63,13 +62,7 @@ def own_explorer(
         raise ConfigError(f"{out} is there already; give another folder, or say --overwrite.")
     if backbone not in RECIPES:
         raise ConfigError(f"Unknown backbone {backbone!r} for an explorer. Known: {', '.join(BACKBONES)}.")
-    with reading(file):
-        given = read_h5ad(file)
-    names_unique(given)
-    if given.n_obs < LEAST:
-        raise InputError(f"{file} holds {given.n_obs} cells; an explorer needs {LEAST} or more.")
-    if embedding and embedding not in given.obsm:
-        raise InputError(f"obsm has no {embedding!r}. Embeddings: {', '.join(given.obsm) or 'none'}.")
+    given = _read(file, embedding)
     cells, lognorm, said = _values(given, labels)
     if embedding:
         encoder, z, width = None, np.ascontiguousarray(given.obsm[embedding], np.float32), embedding
@@ -102,6 +95,18 @@ def own_explorer(
         write(atlas, making / "tables")
         write_site([atlas], making / "site")
     return out / "site" / "index.html"
+
+
+def _read(file: Path, embedding: str) -> AnnData:
+    """The whole file, refused where no explorer can be made of it."""
+    with reading(file):
+        given = read_h5ad(file)
+    names_unique(given)
+    if given.n_obs < LEAST:
+        raise InputError(f"{file} holds {given.n_obs} cells; an explorer needs {LEAST} or more.")
+    if embedding and embedding not in given.obsm:
+        raise InputError(f"obsm has no {embedding!r}. Embeddings: {', '.join(given.obsm) or 'none'}.")
+    return given
 
 
 def _values(given: AnnData, labels: Sequence[str]):

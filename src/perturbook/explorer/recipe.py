@@ -52,3 +52,5 @@ RECIPES = {
     "scvi": Recipe(width=160, k=3, passes=100),
 }
 """By backbone."""
+LIBRARIES = ("geneset-hallmark", "geneset-celltypes")
+"""Gene sets that features are tested on; each gives rates of its own."""

@@ -15,12 +15,11 @@ from perturbook.errors import ConfigError
 from perturbook.evaluation.manifest import manifest
 from perturbook.explorer.atlas import Atlas, write
 from perturbook.explorer.make_atlas import make_atlas
-from perturbook.explorer.recipe import RECIPES
+from perturbook.explorer.recipe import LIBRARIES, RECIPES
 from perturbook.explorer.subject import Subject, divided
 from perturbook.pages.explorer_atlases import ATLASES, FOLDER, PAGE
 from perturbook.pages.table import ROOT
 
-LIBRARIES = ("geneset-hallmark", "geneset-celltypes")
 LABELS = {"cell_type": "cell type", "perturbation": "condition"}
 """Columns of a data set -> what a reader sees; one with a single value is no label."""
 
