@@ -31,7 +31,7 @@ ERROR, CORRELATION = "rmse_mean", "pearson_delta_ctrl"
 MEASURES = (ERROR, CORRELATION)
 SIMPLE = ("floor", "opponent")
 """Roles of the predictors that need no foundation model."""
-ASKED = ("page", "data", "size", "settings", "seeds", "k", "models", "stored")
+ASKED = ("page", "data", "size", "settings", "seeds", "k", "scored_pairs", "models", "stored")
 """Parameters of the page that decide a value."""
 
 
@@ -141,6 +141,7 @@ def _design(values: Mapping[str, Any], setting: str, seed: int, lines: list[str]
         held_out=[lines[seed % len(lines)]] if setting in CONTEXT_SETTINGS else [],
         k=values["k"] if "k" in takes else 0,
         modes=["B"] if "mode" in takes else [],
+        scored_pairs=values["scored_pairs"],
     )
 
 
