@@ -309,7 +309,7 @@ def test_the_folder_holds_bundle_scores_and_layout_and_the_study_tells_what_is_s
         "truth.h5ad",
         "manifest.json",
         "scores.csv.gz",
-        "split.csv",
+        "split.csv.gz",
         *(f"{name}.h5ad" for name in ("no_change", "mean_train", "shifted_controls", "oracle")),
     }
     pd.testing.assert_frame_equal(score(simulated.folder), simulated.scores)

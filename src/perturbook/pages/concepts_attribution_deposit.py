@@ -1,4 +1,4 @@
-"""`results/concepts-attribution.csv`: what was read of ten concepts, one number per row.
+"""`results/concepts-attribution.csv.gz`: what was read of ten concepts, one number per row.
 
 `perturbook train concepts-attribution` makes it.
 """
@@ -17,7 +17,7 @@ from perturbook.pages.concepts_control_arms import Control, autoencoders
 from perturbook.pages.table import ROOT
 
 PAGE, BACKBONE = "concepts-attribution", "scvi"
-DEPOSIT = ROOT / "results" / "concepts-attribution.csv"
+DEPOSIT = ROOT / "results" / "concepts-attribution.csv.gz"
 COLUMNS = ["concept", "quantity", "of", "to", "value"]
 
 

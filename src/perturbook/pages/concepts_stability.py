@@ -1,4 +1,4 @@
-"""Are the concepts the same in another training, in other cells, in another data set? `results/concepts-stability.csv`.
+"""Are the concepts the same in another training, in other cells, in another data set? `results/concepts-stability.csv.gz`.
 
 Five seeds on the same cells; three times two halves of the cells that share none; and dictionaries of pbmc3k held against those
 of kang2018-mini, which the same encoder embedded. `perturbook train concepts-stability` makes it. Source: `concepts.md` section
@@ -26,7 +26,7 @@ from perturbook.pages.concepts_cells import DATA, SAME_TYPES, Embedded, stored
 from perturbook.pages.table import ROOT
 
 PAGE = "concepts-stability"
-DEPOSIT = ROOT / "results" / "concepts-stability.csv"
+DEPOSIT = ROOT / "results" / "concepts-stability.csv.gz"
 COLUMNS = ["arm", "kind", "atoms", "quantity", "of", "value"]
 SEEDS, HALVES = 5, 3
 FROM, TO = "pbmc3k", "kang2018-mini"

@@ -1,4 +1,4 @@
-"""`results/latents.csv`: what was read from every arm and seed of the latents study, one number per row.
+"""`results/latents.csv.gz`: what was read from every arm and seed of the latents study, one number per row.
 
 `perturbook train latents` makes it and `results/latents-simulated.csv` (`latents_simulated.py`).
 """
@@ -19,7 +19,7 @@ from perturbook.pages.latents import ARMS, EPOCHS, PAGE, Arm, Reading, fit, prob
 from perturbook.pages.latents_screen import SETS, Screen
 from perturbook.pages.table import ROOT
 
-DEPOSIT = ROOT / "results" / "latents.csv"
+DEPOSIT = ROOT / "results" / "latents.csv.gz"
 COLUMNS = ["arm", "draw", "seed", "quantity", "of", "to", "value"]
 
 

@@ -32,7 +32,7 @@ from perturbook.source import source_hash
 from perturbook.splits import Split
 from perturbook.whole import whole_folder
 
-LAYOUT = "split.csv"
+LAYOUT = "split.csv.gz"
 
 
 @dataclass(frozen=True)
@@ -88,7 +88,7 @@ def run(design: Design, out: Path) -> Study:
         bundle = evaluation.read_bundle(making)  # numbers come from what is stored
         scores = evaluation.score(bundle)
         to_csv(scores, making / SCORES)
-        layout.to_csv(making / LAYOUT, index=False)
+        layout.to_csv(making / LAYOUT, index=False, compression={"method": "gzip", "mtime": 0})
         trained.copy_records(design, predictions, making)
     return Study(bundle, scores, out, audits, cells, layout)
 
