@@ -12,10 +12,11 @@ from perturbook import data
 from perturbook.errors import ConfigError
 from perturbook.models import scdca_arms
 from perturbook.models.scdca import LIMIT
-from perturbook.pages import ablations, parameters, train, trained
+from perturbook.pages import ablations, ablations_aims, parameters, train, trained
 from perturbook.pages import ablations_reading as reading
 from perturbook.pages import ablations_tables as tables
 from perturbook.pages.charts import ablations as charts
+from perturbook.pages.drug_aims import ABSENT, AIMS, MET, MISSED, SHUFFLED
 from perturbook.pages.standings import title
 from perturbook.pages.table import page as page_of
 
@@ -187,6 +188,41 @@ def test_every_arm_is_stored_has_a_purpose_and_is_compared_but_for_the_encoder_t
     assert compared == set(scdca_arms.ARMS) - {"scdca", "scdca_rdkit"}
 
 
+# the aims over seeds
+
+
+def test_an_aim_is_judged_over_all_seeds_and_every_seed_is_shown():
+    arms = {
+        **{(seed, "scdca"): BASE for seed in (0, 1)},
+        (0, "morgan_ridge"): BASE + 0.05,
+        (1, "morgan_ridge"): BASE - 0.01,
+        **{(seed, "scdca_shuffled"): None for seed in (0, 1)},
+    }
+    shown = hand(arms, stored=("scdca", "scdca_shuffled"))
+    ridge, shuffled = (row for _, row in ablations_aims.judged(shown, 200).iterrows())
+    assert ridge["difference"] == pytest.approx(-0.02) and ridge["by_seed"] == pytest.approx([-0.05, 0.01])
+    assert (ridge["verdict"], ridge["seeds"], ridge["n_defined"]) == (MET, 2, 12)
+    assert shuffled["verdict"] == ABSENT and np.isnan(shuffled["by_seed"]).all()
+    said = ablations_aims.aims_table(shown, 200).data
+    assert "-0.050" in said and "0.010" in said and "Seed 1" in said and "no worse" in said
+
+
+def test_an_arm_that_must_lose_is_subtracted_from_and_an_aim_missed_says_so():
+    arms = {(seed, name): BASE for seed in (0, 1) for name in ("scdca", "scdca_shuffled", "morgan_ridge")}
+    found = ablations_aims.judged(hand(arms, stored=("scdca", "scdca_shuffled")), 200)
+    assert found["verdict"].tolist() == [MET, MISSED]  # no worse than an equal; nothing lost to an equal
+    arms |= {(seed, "scdca_shuffled"): BASE + 0.03 for seed in (0, 1)}
+    lost = ablations_aims.judged(hand(arms, stored=("scdca", "scdca_shuffled")), 200).iloc[1]
+    assert lost["verdict"] == MET and lost["low"] == pytest.approx(0.03) == lost["high"]
+
+
+def test_every_aim_on_drugs_that_are_simulated_as_usual_is_judged_over_seeds_too():
+    wanted = [aim for aim in AIMS if aim.page.startswith("simulated-") and aim.page != SHUFFLED]
+    assert [aim for aim in AIMS if aim.page in ablations_aims.SETTING] == wanted
+    assert {aim.metric for aim in wanted} == {ERROR}
+    assert set(ablations_aims.SETTING.values()) == set(PAGE.parameters["settings"])
+
+
 # what is asked
 
 
@@ -208,7 +244,7 @@ def test_every_setting_and_seed_has_a_design_and_a_folder_of_its_own():
 
 
 def test_seeds_beyond_the_lines_begin_again_and_doubles_are_refused():
-    asked = ablations.designs(values(settings=["zero_shot_context"], seeds=[3, 5]))
+    asked = ablations.designs(values(settings=["zero_shot_context"], seeds=[3, 5], size="small"))
     assert [list(one.held_out) for one in asked] == [["line-1"], ["line-3"]]
     for wrong in ({"seeds": []}, {"seeds": [0, 0]}, {"settings": ["unseen_drug", "unseen_drug"]}):
         with pytest.raises(ConfigError, match="must name at least one, and none twice"):
@@ -219,6 +255,8 @@ def test_seeds_beyond_the_lines_begin_again_and_doubles_are_refused():
 
 
 SMALL = {
+    "size": "small",
+    "scored_pairs": 0,
     "settings": ["unseen_drug", "zero_shot_context"],
     "models": ["no_change", "mean_train", "oracle"],
     "stored": ["scdca", "scdca_permuted", "scdca_full"],
