@@ -170,6 +170,12 @@ def test_an_arm_that_trains_more_than_the_limit_is_called_over_budget_in_table_a
     assert dict(rows) == {title("scdca"): "within budget", title("scdca_static"): "over budget"}
 
 
+def test_an_arm_of_fewer_seeds_says_so_in_the_chart():
+    arms = {(0, "scdca"): BASE, (1, "scdca"): BASE, (0, "scdca_static"): BASE + 0.01}
+    rows = charts._points(hand(arms), {ERROR: "RMSE"}).set_index("arm")["fewer"]
+    assert dict(rows) == {title("scdca"): "", title("scdca_static"): "1 of 2 seeds"}
+
+
 def test_the_best_simple_predictor_follows_the_direction_of_the_metric_and_is_no_oracle():
     arms = {"scdca": BASE, "no_change": BASE + 0.2, "morgan_ridge": BASE + 0.1, "oracle": BASE - 0.1}
     shown = hand({(seed, name): error for seed in (0, 1) for name, error in arms.items()})

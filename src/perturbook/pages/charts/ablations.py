@@ -68,17 +68,19 @@ def arms_chart(shown: Ablations) -> alt.LayerChart:
             "budget",
         ],
     )
+    fewer = known.mark_text(align="left", dx=8, fontSize=10).encode(y=y, x="high:Q", text="fewer:N")
     words = points.transform_filter("!isValid(datum.mean)").mark_text(align="left", dx=4)
     words = words.encode(y=y, x=alt.value(0), text="why:N")
     return (
-        alt.layer(rules, bars, dots, words)
+        alt.layer(rules, bars, dots, fewer, words)
         .add_params(pick, metric)
         .properties(
             width="container",
             height=LANE * len(lanes),
             description="Mean score of every arm of the adapter, one lane each, with its standard error over seeds; vertical "
             "lines mark no change, the mean of training, the best simple predictor and the oracle. Menus pick setting and "
-            "metric; squares train more than one percent; an arm without predictions is a lane with words.",
+            "metric; squares train more than one percent; an arm of fewer seeds than the others says so beside its point, and an "
+            "arm without predictions is a lane with words.",
         )
     )
 
@@ -150,13 +152,15 @@ def _points(shown: Ablations, titles: dict[str, str]) -> pd.DataFrame:
                     se = 0.0 if pd.isna(found["se"]) else found["se"]
                     ends = {"low": found["mean"] - se, "high": found["mean"] + se}
                     row |= {**found[["mean", "se", "seeds"]], **ends, "budget": BUDGET[over]}
+                    some, asked = found["seeds"], len(shown.values["seeds"])
+                    row["fewer"] = f"{some:.0f} of {asked} seeds" if some < asked else ""
                 else:
                     lost = shown.absent[
                         (shown.absent["setting"] == setting) & (shown.absent["method"] == arm)
                     ]
                     row["why"] = "undefined" if lost.empty else "not stored"
                 rows.append(row)
-    columns = ["metric", "setting", "arm", "mean", "se", "seeds", "low", "high", "budget", "why"]
+    columns = ["metric", "setting", "arm", "mean", "se", "seeds", "low", "high", "budget", "fewer", "why"]
     return pd.DataFrame(rows).reindex(columns=columns).round(6)
 
 
