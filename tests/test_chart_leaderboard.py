@@ -6,8 +6,8 @@ import pytest
 
 from perturbook.evaluation import METRICS
 from perturbook.pages.charts import leaderboard as charts
-from perturbook.pages.palette import ROLE
 from perturbook.pages.vega_plugin import chart_html
+from perturbook.palette import ROLE
 
 UP, DOWN = "pearson_delta_ctrl", "rel_rmse_cell"
 

@@ -5,7 +5,7 @@ from itertools import combinations
 import numpy as np
 import pytest
 
-from perturbook.pages import palette
+from perturbook import palette
 
 PAGE = {"light": "#ffffff", "dark": "#121212"}  # backgrounds of the book's theme
 SIGHT = {  # Machado, Oliveira and Fernandes 2009, severity 1, on linear RGB

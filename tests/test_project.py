@@ -210,7 +210,7 @@ MAY = {
     EXPLORER: {DATA, SPLITS, MODELS, CONCEPTS, EVALUATION},
     PAGES: {DATA, SPLITS, MODELS, CONCEPTS, EVALUATION, EXPLORER},
 }
-TOOLS = {"errors", "registry", "source", "threads", "whole", "processes"}
+TOOLS = {"errors", "palette", "registry", "source", "threads", "whole", "processes"}
 
 
 def rooms_imported(path):

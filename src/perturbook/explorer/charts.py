@@ -7,7 +7,8 @@ colour of the page around them, so that light and dark need no second drawing. C
 import altair as alt
 import vl_convert
 
-BLUE, VERMILLION, GREEN, PURPLE, GREY = "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#6E6E6E"
+from perturbook.palette import BLUE, GREEN, GREY, VERMILLION
+
 FAINT = "#9aa3ad"
 ORDERS = ("attribution", "DE", "expression", "random")
 INK = "currentColor"

@@ -2,7 +2,7 @@
 
 from IPython.display import HTML
 
-from perturbook.pages.palette import BLUE
+from perturbook.palette import BLUE
 
 WIDTH, HEIGHT = 360, 470
 SAID = (

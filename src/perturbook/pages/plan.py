@@ -164,7 +164,7 @@ def site_inputs() -> list[str]:
     """Files beside the pages whose change makes the site anew: text, settings, what builds it, and the explorer with its atlases."""
     book = [path for path in sorted((ROOT / "book").rglob("*")) if path.is_file()]
     static = sorted((PACKAGE / "explorer" / "static").iterdir())
-    builds = closure(*(PACKAGE / "pages" / f"{name}.py" for name in ("site", "vega_plugin", "palette")))
+    builds = closure(*(PACKAGE / f"{name}.py" for name in ("pages/site", "pages/vega_plugin", "palette")))
     fixed = [ROOT / "_config.yml", ROOT / "constraints.txt"]
     own = [path.relative_to(ROOT).as_posix() for path in (*book, *fixed, *static, *builds)]
     return own + _deposited("explorer", ABOUT)

@@ -43,7 +43,7 @@ def enable() -> None:
     """Make this project's renderer and theme the ones that Altair uses; called once, first, in each notebook."""
     import altair as alt
 
-    from perturbook.pages.palette import theme
+    from perturbook.palette import theme
 
     _said_first.clear()
     alt.renderers.register("perturbook", book_renderer)

@@ -8,8 +8,8 @@ from perturbook.models.scdca import LIMIT
 from perturbook.pages.ablations import ADAPTER, ERROR, MEASURES, Ablations
 from perturbook.pages.ablations_reading import in_words
 from perturbook.pages.charts.scores import told_apart
-from perturbook.pages.palette import BLUE, ROLE
 from perturbook.pages.standings import title
+from perturbook.palette import BLUE, ROLE
 
 BEST = "Best simple predictor"
 LANE = 22  # pixels

@@ -4,7 +4,7 @@ import altair as alt
 import pandas as pd
 
 from perturbook.pages.charts.scores import told_apart
-from perturbook.pages.palette import CATEGORY, GREY
+from perturbook.palette import CATEGORY, GREY
 
 
 def budget(shares: pd.DataFrame) -> alt.LayerChart:

@@ -5,7 +5,7 @@ import numpy as np
 import pandas as pd
 
 from perturbook.pages.additive_scores import PLANTED, groups
-from perturbook.pages.palette import CATEGORY, GREY, VERMILLION
+from perturbook.palette import CATEGORY, GREY, VERMILLION
 
 ALL = "all classes"
 SHAPES = ["circle", "square", "triangle-up", "diamond", "cross", "triangle-down"]

@@ -6,7 +6,7 @@ import pandas as pd
 
 from perturbook.evaluation.additivity import BEYOND
 from perturbook.pages.additive import FLOORS, SUM, Doubles
-from perturbook.pages.palette import BLUE, CATEGORY, GREY, VERMILLION
+from perturbook.palette import BLUE, CATEGORY, GREY, VERMILLION
 
 GENES = 15
 """Genes of a double that are drawn: those of the largest measured deviation."""

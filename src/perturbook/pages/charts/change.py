@@ -8,9 +8,9 @@ from IPython.display import Markdown
 from perturbook.evaluation import CEILINGS, summarise
 from perturbook.evaluation.view import view
 from perturbook.evaluation.withheld import withheld
-from perturbook.pages.palette import CATEGORY
 from perturbook.pages.present import MAIN, in_words, label
 from perturbook.pages.study import Study
+from perturbook.palette import CATEGORY
 
 N_CONDITIONS, N_GENES = 24, 40
 

@@ -3,7 +3,7 @@
 import altair as alt
 
 from perturbook.pages.concepts_live import Live
-from perturbook.pages.palette import CATEGORY
+from perturbook.palette import CATEGORY
 
 MEASURES = {
     "ev": "Explained variance, held-out cells",

@@ -4,7 +4,7 @@ import altair as alt
 import pandas as pd
 
 from perturbook.pages.concepts_attribution_read import ARMS, Told, concepts
-from perturbook.pages.palette import BLUE, CATEGORY, GREY, VERMILLION
+from perturbook.palette import BLUE, CATEGORY, GREY, VERMILLION
 
 ORDERS = [
     "Attribution",

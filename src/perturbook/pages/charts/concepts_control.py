@@ -7,9 +7,9 @@ import pandas as pd
 from perturbook.concepts.encoder_of import BACKBONES
 from perturbook.pages.concepts_control import AUROC, hits
 from perturbook.pages.concepts_control_read import CONCEPTS, PLACES, PROBE, TITLES, all_of, class_of
-from perturbook.pages.palette import BLUE, CATEGORY, GREEN, GREY, VERMILLION
 from perturbook.pages.planted_programs import ARMS
 from perturbook.pages.planted_programs_deposit import compared
+from perturbook.palette import BLUE, CATEGORY, GREEN, GREY, VERMILLION
 
 SHAPES = ["circle", "square", "triangle-up", "diamond", "cross"]
 CLASSES = ("Panel", "Hallmark set only", "Other")

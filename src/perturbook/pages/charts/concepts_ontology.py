@@ -10,7 +10,7 @@ from IPython.display import HTML
 from perturbook.pages.concepts_ontology import ARMS, TESTS, Compared, Live
 from perturbook.pages.concepts_ontology_findings import QUANTITIES, called
 from perturbook.pages.concepts_ontology_tables import ABSENT
-from perturbook.pages.palette import BLUE, GREY, VERMILLION
+from perturbook.palette import BLUE, GREY, VERMILLION
 
 LABELS = ("Measured labels", "Permuted labels")
 

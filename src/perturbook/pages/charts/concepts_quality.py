@@ -6,7 +6,7 @@ import pandas as pd
 from perturbook.pages.concepts_arms import SAE, TITLES, WIDTH, K
 from perturbook.pages.concepts_quality import DENSE, EMBEDDING
 from perturbook.pages.concepts_quality_shown import wide
-from perturbook.pages.palette import BLUE, CATEGORY, GREY, VERMILLION
+from perturbook.palette import BLUE, CATEGORY, GREY, VERMILLION
 
 SWEPT = {
     ("ev", ""): "Explained variance",

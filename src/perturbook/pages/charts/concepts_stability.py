@@ -6,7 +6,7 @@ import pandas as pd
 from perturbook.pages.concepts_arms import SAE, TITLES
 from perturbook.pages.concepts_stability import FROM, KINDS, TO
 from perturbook.pages.concepts_stability_shown import agreement
-from perturbook.pages.palette import BLUE, GREY, VERMILLION
+from perturbook.palette import BLUE, GREY, VERMILLION
 
 
 def agreement_chart(rows: pd.DataFrame, atoms: str = "all") -> alt.LayerChart:

@@ -6,7 +6,7 @@ import altair as alt
 import numpy as np
 import pandas as pd
 
-from perturbook.pages.palette import CATEGORY, GREY, ROLE, VERMILLION
+from perturbook.palette import CATEGORY, GREY, ROLE, VERMILLION
 
 SHAPES = [
     "circle",

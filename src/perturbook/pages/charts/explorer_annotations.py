@@ -4,7 +4,7 @@ import altair as alt
 import pandas as pd
 
 from perturbook.pages.explorer_annotations import Study, between_annotators, within_annotators
-from perturbook.pages.palette import BLUE, GREY, VERMILLION
+from perturbook.palette import BLUE, GREY, VERMILLION
 
 MEASURES = {"share": "Agreement", "kappa": "Kappa", "pabak": "PABAK"}
 

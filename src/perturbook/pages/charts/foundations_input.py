@@ -3,7 +3,7 @@
 import altair as alt
 import pandas as pd
 
-from perturbook.pages.palette import BLUE, GREY, SEQUENTIAL, VERMILLION
+from perturbook.palette import BLUE, GREY, SEQUENTIAL, VERMILLION
 
 
 def counts_to_bins(grouped: pd.DataFrame, chosen: pd.DataFrame) -> alt.LayerChart:

@@ -4,7 +4,7 @@ import altair as alt
 import pandas as pd
 
 from perturbook.pages.charts.scores import told_apart
-from perturbook.pages.palette import BLUE, GREEN, GREY, PURPLE, VERMILLION
+from perturbook.palette import BLUE, GREEN, GREY, PURPLE, VERMILLION
 
 LOOK = {
     "the model": BLUE,

@@ -3,7 +3,7 @@
 import altair as alt
 import pandas as pd
 
-from perturbook.pages.palette import BLUE, GREEN, VERMILLION
+from perturbook.palette import BLUE, GREEN, VERMILLION
 
 SCHEME = {"reference": VERMILLION, "ours": BLUE, "ours, ties to the upper edge": GREEN}
 

@@ -5,7 +5,7 @@ import pandas as pd
 
 from perturbook.pages.identifiability import SCORES
 from perturbook.pages.identifiability_tables import PAPER, TITLES
-from perturbook.pages.palette import BLUE, CATEGORY, GREY, VERMILLION
+from perturbook.palette import BLUE, CATEGORY, GREY, VERMILLION
 
 
 def worlds_chart(stored: pd.DataFrame) -> alt.LayerChart:

@@ -6,7 +6,7 @@ import pandas as pd
 from perturbook.pages.identifiability import ARMS, SCORES
 from perturbook.pages.identifiability_sweeps import SWEEPS, means
 from perturbook.pages.identifiability_tables import TITLES
-from perturbook.pages.palette import BLUE, VERMILLION
+from perturbook.palette import BLUE, VERMILLION
 
 COLOURS = {ARMS["twins"].title: BLUE, ARMS["random"].title: VERMILLION}
 

@@ -3,7 +3,7 @@
 import altair as alt
 import pandas as pd
 
-from perturbook.pages.palette import DIVERGING
+from perturbook.palette import DIVERGING
 
 
 def shift_chart(found: pd.DataFrame) -> alt.Chart:

@@ -9,7 +9,7 @@ from perturbook.pages.latents import Live
 from perturbook.pages.latents_agreement import AGREE
 from perturbook.pages.latents_compared import PAIRED, PERMUTED, agreement, names
 from perturbook.pages.latents_tables import ABSENT, shown_effects
-from perturbook.pages.palette import BLUE, CATEGORY, GREY, SEQUENTIAL, VERMILLION
+from perturbook.palette import BLUE, CATEGORY, GREY, SEQUENTIAL, VERMILLION
 
 LABELS = ("Measured labels", "Permuted labels")
 SHORT = {

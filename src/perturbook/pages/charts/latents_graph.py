@@ -11,7 +11,7 @@ from perturbook.pages.latents_compared import PAIRED, names
 from perturbook.pages.latents_deposit import ensemble
 from perturbook.pages.latents_findings import THRESHOLD
 from perturbook.pages.latents_tables import shown_effects
-from perturbook.pages.palette import BLUE, GREY, VERMILLION
+from perturbook.palette import BLUE, GREY, VERMILLION
 
 KINDS = {"control": "at control", "averaged": "averaged over u"}
 STEPS = 31

@@ -4,7 +4,7 @@ import altair as alt
 import pandas as pd
 
 from perturbook.evaluation import METRICS
-from perturbook.pages.palette import ROLE, ROLE_SHAPE
+from perturbook.palette import ROLE, ROLE_SHAPE
 
 LANE = 16  # pixels
 WORDS = {"block": "b", "predictor": "p", "role": "r", "name": "m", "floor": "f"}

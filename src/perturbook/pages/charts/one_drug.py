@@ -4,8 +4,8 @@ import altair as alt
 import pandas as pd
 
 from perturbook.pages.one_drug import MEASURED, OneDrug, curves
-from perturbook.pages.palette import BLUE, GREEN, GREY, ORANGE, PURPLE, ROLE, SKY
 from perturbook.pages.present import number
+from perturbook.palette import BLUE, GREEN, GREY, ORANGE, PURPLE, ROLE, SKY
 
 PANELS = 3
 """Genes side by side, each with a menu."""

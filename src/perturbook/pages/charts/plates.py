@@ -3,8 +3,8 @@
 import altair as alt
 import pandas as pd
 
-from perturbook.pages.palette import CATEGORY
 from perturbook.pages.plates import KEYS, METHODS, VIEWS, means, named
+from perturbook.palette import CATEGORY
 
 
 def views_chart(scores: pd.DataFrame, resamples: int) -> alt.LayerChart:

@@ -4,8 +4,8 @@ import altair as alt
 import pandas as pd
 
 from perturbook.evaluation import METRICS
-from perturbook.pages.palette import GREY, ROLE, ROLE_SHAPE
 from perturbook.pages.sampling import ERROR, RATIO, curve
+from perturbook.palette import GREY, ROLE, ROLE_SHAPE
 
 
 def sampling_chart(rows: pd.DataFrame) -> alt.LayerChart:

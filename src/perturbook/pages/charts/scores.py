@@ -3,7 +3,7 @@
 import altair as alt
 import pandas as pd
 
-from perturbook.pages.palette import BLUE, GREEN, GREY, VERMILLION
+from perturbook.palette import BLUE, GREEN, GREY, VERMILLION
 
 LOG = alt.Scale(type="log", nice=False, padding=12)
 

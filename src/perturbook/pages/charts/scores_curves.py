@@ -5,7 +5,7 @@ import numpy as np
 import pandas as pd
 
 from perturbook.pages.charts.scores import LOG, told_apart
-from perturbook.pages.palette import BLUE, GREEN, GREY, PURPLE, VERMILLION
+from perturbook.palette import BLUE, GREEN, GREY, PURPLE, VERMILLION
 
 
 def chosen(frame: pd.DataFrame) -> alt.LayerChart:

@@ -6,9 +6,9 @@ import pandas as pd
 from perturbook.evaluation import METRICS, highest_dose, summarise
 from perturbook.evaluation.score import FEW
 from perturbook.pages.charts.split import split_grid
-from perturbook.pages.palette import CATEGORY, ROLE, ROLE_SHAPE
 from perturbook.pages.present import MAIN, headline, label, roles
 from perturbook.pages.study import Study
+from perturbook.palette import CATEGORY, ROLE, ROLE_SHAPE
 
 N_PERTURBATIONS = 24
 """The most that the strata chart tells apart."""

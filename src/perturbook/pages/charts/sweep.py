@@ -4,10 +4,10 @@ import altair as alt
 import pandas as pd
 
 from perturbook.evaluation import METRICS
-from perturbook.pages.palette import CATEGORY, ROLE
 from perturbook.pages.present import MAIN
 from perturbook.pages.present_sweep import CURVES, ceiling, curves
 from perturbook.pages.study import Study
+from perturbook.palette import CATEGORY, ROLE
 
 
 def sweep_chart(study: Study, resamples: int) -> alt.LayerChart:
