@@ -51,16 +51,9 @@ def split(
     reference half.
     """
     rule = SETTINGS[setting]
-    for name, number in {"seed": seed, "k": k, "fold": fold}.items():
-        whole = isinstance(number, int | np.integer) and not isinstance(number, bool) and number >= 0
-        if number is not None and not whole:
-            raise ConfigError(f"{name}={number!r} must be a whole number from 0.")
-    if fold is not None and fold >= N_FOLDS:
-        raise ConfigError(f"fold={fold} must lie in 0..{N_FOLDS - 1}.")
     given = {"k": k, "held_out": held_out, "mode": mode, "fold": fold, "context": context}
     given = {name: value for name, value in given.items() if value is not None}
-    if unknown := sorted(set(given) - set(rule.takes)):
-        raise ConfigError(f"{setting} does not take {unknown}; it takes {list(rule.takes) or 'no option'}.")
+    _refuse_options(setting, seed, given)
     if rule.of_genes:
         _refuse_other_kinds(adata, setting)
     screen = Screen.of(adata)
@@ -91,6 +84,20 @@ def split(
         reference=np.intersect1d(names[query], _half_of_each_context(obs[control], seed)),
         conditions=conditions,
     )
+
+
+def _refuse_options(setting: str, seed: int, given: dict[str, Any]) -> None:
+    """Raise ConfigError for a number that is none from 0, or an option that the setting does not take."""
+    for name in ("seed", "k", "fold"):
+        number = {"seed": seed, **given}.get(name)
+        whole = isinstance(number, int | np.integer) and not isinstance(number, bool) and number >= 0
+        if number is not None and not whole:
+            raise ConfigError(f"{name}={number!r} must be a whole number from 0.")
+    if given.get("fold", 0) >= N_FOLDS:
+        raise ConfigError(f"fold={given['fold']} must lie in 0..{N_FOLDS - 1}.")
+    if unknown := sorted(set(given) - set(SETTINGS[setting].takes)):
+        takes = list(SETTINGS[setting].takes) or "no option"
+        raise ConfigError(f"{setting} does not take {unknown}; it takes {takes}.")
 
 
 def _refuse_other_kinds(adata: AnnData, setting: str) -> None:
