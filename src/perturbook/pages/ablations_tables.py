@@ -47,7 +47,7 @@ def banner(shown: Ablations) -> HTML:
 
 
 def screen(shown: Ablations) -> Markdown:
-    """How small the screen is: drugs, contexts, doses and cells of what is tested, and the seeds."""
+    """How large the screen is: drugs, contexts, doses and cells of what is tested, and the seeds."""
     tested = shown.scores.drop_duplicates(["setting", "seed", "condition"])
     each = shown.top.drop_duplicates(["setting", "seed", "condition"]).groupby("setting", sort=False).size()
     counts = ", ".join(f"{n} ({in_words(setting)})" for setting, n in each.items())
@@ -56,7 +56,7 @@ def screen(shown: Ablations) -> Markdown:
     pooled = f"Over {seeds} seeds" if seeds > 1 else "With one seed"
     counted = ", one asked about under several seeds counted each time," if seeds > 1 else ""
     return Markdown(
-        f"The screen is small: the conditions tested are of {tested['perturbation'].nunique()} drugs, "
+        f"The conditions tested are of {tested['perturbation'].nunique()} drugs, "
         f"{tested['context'].nunique()} lines and {len(doses)} doses ({', '.join(f'{d:g}' for d in doses)} µM), with a "
         f"median of {tested['n_true'].median():.0f} measured cells. {pooled} the conditions{shown.where}{counted} number {counts}."
     )
