@@ -39,7 +39,8 @@ def arms_chart(shown: Ablations) -> alt.LayerChart:
     points = alt.Chart(_points(shown, titles)).transform_filter(here)
     lines = alt.Chart(_references(shown, titles)).transform_filter(here)
     y = alt.Y("arm:N", title=None, sort=lanes, scale=alt.Scale(domain=lanes))
-    x = alt.X("mean:Q", title="Mean score (metric of the menu)", scale=alt.Scale(zero=False))
+    # room at both ends for the words above a point
+    x = alt.X("mean:Q", title="Mean score (metric of the menu)", scale=alt.Scale(zero=False, padding=32))
     legend = {"title": "Reference", "legend": alt.Legend(orient="top", columns=2)}
     colour, dash = zip(*RULES.values(), strict=True)
     rules = lines.mark_rule(strokeWidth=2).encode(
@@ -59,7 +60,7 @@ def arms_chart(shown: Ablations) -> alt.LayerChart:
             "budget:N",
             title="Trained share",
             scale=alt.Scale(domain=list(BUDGET.values()), range=["circle", "square"]),
-            legend=alt.Legend(orient="top"),
+            legend=alt.Legend(orient="top", columns=1),
         ),
         tooltip=[
             "arm",
@@ -68,7 +69,7 @@ def arms_chart(shown: Ablations) -> alt.LayerChart:
             "budget",
         ],
     )
-    fewer = known.mark_text(align="left", dx=8, fontSize=10).encode(y=y, x="high:Q", text="fewer:N")
+    fewer = known.mark_text(dy=-8, fontSize=10).encode(y=y, x=x, text="fewer:N")
     words = points.transform_filter("!isValid(datum.mean)").mark_text(align="left", dx=4)
     words = words.encode(y=y, x=alt.value(0), text="why:N")
     return (
@@ -79,7 +80,7 @@ def arms_chart(shown: Ablations) -> alt.LayerChart:
             height=LANE * len(lanes),
             description="Mean score of every arm of the adapter, one lane each, with its standard error over seeds; vertical "
             "lines mark no change, the mean of training, the best simple predictor and the oracle. Menus pick setting and "
-            "metric; squares train more than one percent; an arm of fewer seeds than the others says so beside its point, and an "
+            "metric; squares train more than one percent; an arm of fewer seeds than the others says so above its point, and an "
             "arm without predictions is a lane with words.",
         )
     )
