@@ -2,6 +2,7 @@
 
 import ast
 import json
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -39,7 +40,7 @@ def hand(parts, stored=("scdca", "scdca_static"), drugs=DRUGS, seeds=(0, 1), **m
     rows, absent = [], []
     roles = {"no_change": "floor", "morgan_ridge": "opponent", "oracle": "oracle"}
     for seed in seeds:
-        for method in dict.fromkeys(name for _, name in parts):
+        for method in dict.fromkeys([*(name for _, name in parts), *stored]):
             given = parts.get((seed, method))
             if given is None:
                 absent.append({"setting": "unseen_drug", "seed": seed, "method": method, "reason": "lost"})
@@ -174,6 +175,38 @@ def test_an_arm_of_fewer_seeds_says_so_in_the_chart():
     arms = {(0, "scdca"): BASE, (1, "scdca"): BASE, (0, "scdca_static"): BASE + 0.01}
     rows = charts._points(hand(arms), {ERROR: "RMSE"}).set_index("arm")["fewer"]
     assert dict(rows) == {title("scdca"): "", title("scdca_static"): "1 of 2 seeds"}
+
+
+def test_an_arm_that_is_not_stored_has_no_lane_and_the_chart_opens_where_most_arms_are():
+    shown = hand({(seed, "scdca"): BASE for seed in (0, 1)}, stored=("scdca", "scdca_full"))
+    assert list(charts._points(shown, {ERROR: "RMSE"})["arm"]) == [title("scdca")]
+    more = hand({(0, name): BASE for name in ("scdca", "scdca_full")}, stored=("scdca", "scdca_full"))
+    both = [
+        one.replace({"setting": {"unseen_drug": "few_shot_context"}}) for one in (more.scores, more.absent)
+    ]
+    wide = replace(more, scores=pd.concat([shown.scores, both[0]]), absent=pd.concat([shown.absent, both[1]]))
+    assert [len(wide.stored_in(setting)) for setting in wide.settings] == [1, 2]
+    chart = charts.arms_chart(wide).to_dict()
+    assert next(one for one in chart["params"] if one["name"] == "setting")["value"] == "few-shot context"
+
+
+def test_a_comparison_says_in_how_many_settings_it_could_be_made():
+    arms = {(seed, name): BASE + (name != "scdca") for seed in (0, 1) for name in ("scdca", "scdca_static")}
+    shown = hand(arms)
+    few = hand({(seed, "scdca"): BASE for seed in (0, 1)})
+    there = [
+        one.replace({"setting": {"unseen_drug": "few_shot_context"}}) for one in (few.scores, few.absent)
+    ]
+    wide = replace(shown, scores=pd.concat([shown.scores, there[0]]), absent=there[1])
+    said = reading.reading(wide, 200).data
+    assert f"“{title('scdca_static')}”, in 1 of 2 settings. RMSE" in said
+    assert "few-shot" not in said and reading.UNMEASURED not in said
+
+
+def test_predictors_that_are_missing_in_the_same_places_share_a_row():
+    parts = {(seed, "scdca"): BASE for seed in (0, 1)}
+    said = tables.missing_table(hand(parts, stored=("scdca", "scdca_full", "scdca_lora"))).data
+    assert said.count("<tr>") == 2 and f"{title('scdca_full')}; {title('scdca_lora')}" in said
 
 
 def test_the_best_simple_predictor_follows_the_direction_of_the_metric_and_is_no_oracle():

@@ -67,6 +67,13 @@ def test_in_a_repository_the_commit_has_forty_digits_and_a_changed_file_is_told(
     assert code_version(repository) == {**clean, "dirty": True}
 
 
+def test_a_new_deposit_is_no_change_of_the_code(repository):
+    (repository / "results").mkdir()
+    (repository / "results" / "scores.csv").write_text("one")
+    git(repository, "add", "results")
+    assert code_version(repository)["dirty"] is False
+
+
 def test_a_repository_that_cannot_name_its_commit_is_an_error_with_the_reason_of_git(tmp_path):
     git(tmp_path, "init")
     with pytest.raises(PerturbookError, match="cannot name its commit: fatal: .*HEAD"):

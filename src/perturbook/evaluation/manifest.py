@@ -40,7 +40,9 @@ def code_version(root: Path) -> dict[str, str | bool]:
     try:
         run = {"cwd": root, "check": True, "capture_output": True, "text": True}
         commit = subprocess.run(["git", "rev-parse", "HEAD"], **run).stdout.strip()
-        changed = subprocess.run(["git", "status", "--porcelain", "--untracked-files=no"], **run).stdout
+        # a deposit is what code made, with checksums of its own: a new one does not change the code
+        asked = ["git", "status", "--porcelain", "--untracked-files=no", "--", ".", ":(exclude)results"]
+        changed = subprocess.run(asked, **run).stdout
     except (OSError, subprocess.CalledProcessError) as error:
         said = getattr(error, "stderr", None) or error
         raise PerturbookError(f"{root} is a git repository but git cannot name its commit: {said}") from error

@@ -77,6 +77,11 @@ class Ablations:
         """Arms with a stored prediction in at least one design."""
         return set(self.records)
 
+    def stored_in(self, setting: str) -> list[str]:
+        """Arms with a stored prediction of at least one seed of a setting, in the order of the page."""
+        lost = self.absent.loc[self.absent["setting"] == setting, "method"].value_counts()
+        return [arm for arm in self.values["stored"] if lost.get(arm, 0) < len(self.values["seeds"])]
+
     @cached_property
     def means(self) -> pd.DataFrame:
         """Mean score at the highest dose: per seed over conditions, then over seeds.

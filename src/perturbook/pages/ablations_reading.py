@@ -1,6 +1,6 @@
 """What the ablations say in sentences: paired differences over conditions, pooled over seeds, put into words by code."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 
 import pandas as pd
@@ -97,10 +97,20 @@ def verdict(row: Mapping) -> str:
     return NONE
 
 
-def sentence(shown: Ablations, metric: str, other: str, resamples: int, first: str = ADAPTER) -> str:
-    """One arm against another on one metric: in which settings it is better or worse, and where nothing can be told."""
+def sentence(
+    shown: Ablations,
+    metric: str,
+    other: str,
+    resamples: int,
+    first: str = ADAPTER,
+    settings: Sequence[str] = (),
+) -> str:
+    """One arm against another on one metric: in which settings it is better or worse, and where nothing can be told.
+
+    `settings`: those to speak of; all when empty.
+    """
     said: dict[str, list[str]] = {}
-    for setting in shown.settings:
+    for setting in settings or shown.settings:
         words = verdict(gain(shown, metric, setting, other, resamples, first))
         said.setdefault(words, []).append(in_words(setting))
     plain = [words for words in said if words not in (NONE, UNMEASURED)]
@@ -174,10 +184,13 @@ def _line(shown: Ablations, first: str, other: str, resamples: int) -> str:
     named = f"“{title(first)}” against “{title(other)}”"
     if lost := [title(arm) for arm in (first, other) if arm not in shown.made]:
         return f"{named}: no prediction of “{'” and “'.join(lost)}” is stored."
-    seeds = [gain(shown, ERROR, setting, other, resamples, first)["seeds"] for setting in shown.settings]
+    where = [setting for setting in shown.settings if {first, other} <= set(shown.stored_in(setting))]
+    seeds = [gain(shown, ERROR, setting, other, resamples, first)["seeds"] for setting in where]
     few, asked = min((n for n in seeds if n), default=0), len(shown.values["seeds"])
     some = f", over {few} of {asked} seeds where fewest are stored" if few < asked else ""
-    said = " ".join(sentence(shown, metric, other, resamples, first) for metric in MEASURES)
+    if len(where) < len(shown.settings):
+        some += f", in {len(where)} of {len(shown.settings)} settings"
+    said = " ".join(sentence(shown, metric, other, resamples, first, where) for metric in MEASURES)
     return f"{named}{some}. {said}"
 
 

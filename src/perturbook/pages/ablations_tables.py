@@ -158,7 +158,6 @@ def dose_table(shown: Ablations) -> HTML:
 
 def missing_table(shown: Ablations) -> HTML:
     """What has no prediction, where and why: arms that are not stored, and floors that are not defined in a setting."""
-    rows = []
     absent = shown.absent.assign(
         reason=shown.absent["reason"].str.replace(r" (and|for) seed \d+", "", regex=True)
     )
@@ -166,6 +165,7 @@ def missing_table(shown: Ablations) -> HTML:
     # a floor names one drug or line per seed; the first stands for all
     first = absent.groupby(["method", "setting"])["reason"].transform("first")
     absent["reason"] = absent["reason"].where(arms, first)
+    rows: dict[tuple[str, str], list[str]] = {}  # where and why -> predictors, which share a row
     for (method, reason), mine in absent.groupby(["method", "reason"], sort=False):
         where = [
             in_words(setting)
@@ -176,10 +176,13 @@ def missing_table(shown: Ablations) -> HTML:
             )
             for setting, one in mine.groupby("setting", sort=False)
         ]
-        rows.append({"Predictor": title(method), "Where": ", ".join(where), "Why": reason})
+        rows.setdefault((", ".join(where), reason), []).append(title(method))
     if not rows:
         return HTML("<p>Nothing: every predictor has a prediction in every setting and for every seed.</p>")
-    return HTML(table(rows, "Without a prediction"))
+    filled = [
+        {"Predictor": "; ".join(names), "Where": where, "Why": why} for (where, why), names in rows.items()
+    ]
+    return HTML(table(filled, "Without a prediction"))
 
 
 def audit_table(shown: Ablations) -> HTML:

@@ -31,14 +31,14 @@ AXES = {
 
 def arms_chart(shown: Ablations) -> alt.LayerChart:
     """Mean score of every arm with its standard error over seeds, beside floors and oracle as lines."""
-    arms, titles = shown.values["stored"], {metric: METRICS[metric].title for metric in MEASURES}
-    names, lanes = [in_words(setting) for setting in shown.settings], [title(arm) for arm in arms]
-    pick = _menu("setting", names, names[-1] if "unseen drug" not in names else "unseen drug", "Setting: ")
+    titles = {metric: METRICS[metric].title for metric in MEASURES}
+    most = max(shown.settings, key=lambda setting: len(shown.stored_in(setting)))
+    pick = _menu("setting", [in_words(setting) for setting in shown.settings], in_words(most), "Setting: ")
     metric = _menu("metric", list(titles.values()), titles[ERROR], "Metric: ")
     here = "datum.setting == setting && datum.metric == metric"
     points = alt.Chart(_points(shown, titles)).transform_filter(here)
     lines = alt.Chart(_references(shown, titles)).transform_filter(here)
-    y = alt.Y("arm:N", title=None, sort=lanes, scale=alt.Scale(domain=lanes))
+    y = alt.Y("arm:N", title=None, sort=alt.EncodingSortField("lane", op="min"))
     # room at both ends for the words above a point
     x = alt.X("mean:Q", title="Mean score (metric of the menu)", scale=alt.Scale(zero=False, padding=32))
     legend = {"title": "Reference", "legend": alt.Legend(orient="top", columns=2)}
@@ -49,7 +49,7 @@ def arms_chart(shown: Ablations) -> alt.LayerChart:
         strokeDash=alt.StrokeDash(
             "reference:N", scale=alt.Scale(domain=list(RULES), range=list(dash)), **legend
         ),
-        tooltip=["reference", "predictor", alt.Tooltip("mean:Q", format=".3f"), "seeds:Q"],
+        tooltip=["reference:N", "predictor:N", alt.Tooltip("mean:Q", format=".3f"), "seeds:Q"],
     )
     known = points.transform_filter("isValid(datum.mean)")
     bars = known.mark_rule(color=BLUE, strokeWidth=2).encode(y=y, x="low:Q", x2="high:Q")
@@ -63,10 +63,10 @@ def arms_chart(shown: Ablations) -> alt.LayerChart:
             legend=alt.Legend(orient="top", columns=1),
         ),
         tooltip=[
-            "arm",
+            "arm:N",
             *(alt.Tooltip(f"{name}:Q", format=".3f") for name in ("mean", "se")),
             alt.Tooltip("seeds:Q"),
-            "budget",
+            "budget:N",
         ],
     )
     fewer = known.mark_text(dy=-8, fontSize=10).encode(y=y, x=x, text="fewer:N")
@@ -77,11 +77,11 @@ def arms_chart(shown: Ablations) -> alt.LayerChart:
         .add_params(pick, metric)
         .properties(
             width="container",
-            height=LANE * len(lanes),
+            height=alt.Step(LANE),
             description="Mean score of every arm of the adapter, one lane each, with its standard error over seeds; vertical "
             "lines mark no change, the mean of training, the best simple predictor and the oracle. Menus pick setting and "
             "metric; squares train more than one percent; an arm of fewer seeds than the others says so above its point, and an "
-            "arm without predictions is a lane with words.",
+            "arm whose predictions of a setting are not stored has no lane there.",
         )
     )
 
@@ -142,12 +142,12 @@ def _three(*names: str) -> list[alt.Tooltip]:
 
 
 def _points(shown: Ablations, titles: dict[str, str]) -> pd.DataFrame:
-    """One row per arm, setting and metric; without a mean where nothing is stored or defined."""
+    """One row per arm that is stored, setting and metric; without a mean where it is undefined."""
     rows = []
     for metric, words in titles.items():
         for setting in shown.settings:
-            for arm in shown.values["stored"]:
-                row = {"metric": words, "setting": in_words(setting), "arm": title(arm)}
+            for lane, arm in enumerate(shown.stored_in(setting)):
+                row = {"metric": words, "setting": in_words(setting), "arm": title(arm), "lane": lane}
                 if (key := (metric, setting, arm)) in shown.means.index:
                     found, over = shown.means.loc[key], shown.records[arm]["trainable_share"] > LIMIT
                     se = 0.0 if pd.isna(found["se"]) else found["se"]
@@ -156,12 +156,9 @@ def _points(shown: Ablations, titles: dict[str, str]) -> pd.DataFrame:
                     some, asked = found["seeds"], len(shown.values["seeds"])
                     row["fewer"] = f"{some:.0f} of {asked} seeds" if some < asked else ""
                 else:
-                    lost = shown.absent[
-                        (shown.absent["setting"] == setting) & (shown.absent["method"] == arm)
-                    ]
-                    row["why"] = "undefined" if lost.empty else "not stored"
+                    row["why"] = "undefined"
                 rows.append(row)
-    columns = ["metric", "setting", "arm", "mean", "se", "seeds", "low", "high", "budget", "fewer", "why"]
+    columns = "metric setting arm lane mean se seeds low high budget fewer why".split()
     return pd.DataFrame(rows).reindex(columns=columns).round(6)
 
 
