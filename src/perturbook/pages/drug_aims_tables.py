@@ -32,7 +32,7 @@ from perturbook.pages.standings import read_scores, title
 from perturbook.pages.table import ROOT
 from perturbook.pages.table import page as page_of
 
-VALUES = (ADAPTER, "mean_train", CEILING)
+VALUES = (ADAPTER, f"{ADAPTER}_full", "mean_train", CEILING)
 """Predictors whose every value on `KANG` is listed."""
 LIMITS = ("no_change", "mean_per_drug", "context_ridge", ADAPTER, f"{ADAPTER}_full", "oracle")
 """Predictors of a line never treated that show, side by side, what limits the adapter."""
@@ -109,16 +109,18 @@ def values_table(bundles: str) -> HTML:
     """Every cell type of `KANG` by predictor and kind of controls, with the mean of each column below; no intervals."""
     scores, _ = read_scores(folder_of(KANG, bundles, SCORES))
     scores = scores.assign(context=scores["context"].astype(str))
-    contexts, columns = sorted(scores["context"].unique()), {}
+    contexts, columns, absent = sorted(scores["context"].unique()), {}, set()
     for method in VALUES:
+        trained = method.startswith(ADAPTER)
         mine = scores[scores["method"] == method]
         for mode in sorted(mine["mode"].unique()) or [""]:
             for key in (SHARED, SPLIT):
                 rows = mine[(mine["mode"] == mode) & (mine["metric"] == key)]
                 name = f"{title(method, mode)}, {SHORT[key].removeprefix('Pearson, ')}"
                 columns[name] = rows.set_index("context")["value"].reindex(contexts)
+                if trained and not stored(scores, method):
+                    absent.add(name)
     every = pd.DataFrame(columns)
-    absent = {name for name in columns if name.startswith(title(ADAPTER)) and not stored(scores, ADAPTER)}
     filled = [{"Cell type": name, **_shown(row, absent)} for name, row in every.iterrows()]
     filled.append({"Cell type": f"Mean of {len(contexts)}", **_shown(every.mean(skipna=False), absent)})
     return HTML(
