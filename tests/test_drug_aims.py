@@ -15,6 +15,7 @@ from perturbook.evaluation.intervals import bootstrap_difference
 from perturbook.models import MODELS
 from perturbook.models.scdca_arms import ARMS
 from perturbook.pages import drug_aims as aims
+from perturbook.pages import drug_aims_limits as limits
 from perturbook.pages import drug_aims_tables as shown
 from perturbook.pages import kept
 from perturbook.pages.drug_aims import ABSENT, MET, MISSED, UNDEFINED, Aim
@@ -256,9 +257,9 @@ def test_what_limits_the_adapter_is_paired_with_it_on_a_line_never_treated(monke
             ("scdca_full", "AB"): BASE - 0.1,
         }
     )
-    monkeypatch.setattr(shown, "folder_of", lambda *_: None)
-    monkeypatch.setattr(shown, "read_scores", lambda _: (scores, {}))
-    rows = {row[0]: row[1:] for row in body(shown.limits_table("", 500))}
+    monkeypatch.setattr(limits, "folder_of", lambda *_: None)
+    monkeypatch.setattr(limits, "read_scores", lambda _: (scores, {}))
+    rows = {row[0]: row[1:] for row in body(limits.limits_table("", 500))}
     assert rows[MODELS["context_ridge"].title][0] == "0.300" and rows["No change"] == ["not yet shown"] * 2
     assert rows[MODELS["scdca"].title] == ["0.400", ""]
     assert rows[MODELS["scdca_full"].title][0] == "0.200"
@@ -267,5 +268,22 @@ def test_what_limits_the_adapter_is_paired_with_it_on_a_line_never_treated(monke
         or "−0.200" in rows[MODELS["scdca_full"].title][1]
     )
     gone = scores[scores["method"] != "scdca"]
-    monkeypatch.setattr(shown, "read_scores", lambda _: (gone, {}))
-    assert {row[2] for row in body(shown.limits_table("", 500))} == {"not yet shown", ""}
+    monkeypatch.setattr(limits, "read_scores", lambda _: (gone, {}))
+    assert {row[2] for row in body(limits.limits_table("", 500))} == {"not yet shown", ""}
+
+
+def test_on_blood_cells_full_fine_tuning_is_counted_type_by_type(monkeypatch):
+    full, adapter, mean = np.array([0.9, 0.8, 0.7]), np.array([0.8, 0.9, 0.6]), np.array([0.6, 0.6, 0.6])
+    values = {("scdca_full", "AB"): full, ("scdca", "AB"): adapter, ("mean_train", ""): mean}
+    shared = scores_of(values).assign(metric=aims.SHARED)
+    split = scores_of({key: 1 - one for key, one in values.items()}).assign(metric=aims.SPLIT)
+    both = pd.concat([shared, split])
+    monkeypatch.setattr(limits, "folder_of", lambda *_: None)
+    monkeypatch.setattr(limits, "read_scores", lambda _: (both, {}))
+    said = limits.blood_cells("").data
+    assert "a mean of 0.800, the adapter 0.767 and the mean of training 0.600; of 3 types" in said
+    assert "above the adapter in 2 and above the mean of training in 3." in said
+    assert "a mean of 0.200, the adapter 0.233 and the mean of training 0.400; of 3 types" in said
+    assert said.endswith("above the adapter in 1 and above the mean of training in 0.")
+    monkeypatch.setattr(limits, "read_scores", lambda _: (both[both["method"] != "scdca_full"], {}))
+    assert limits.blood_cells("").data.endswith("is not yet shown on the blood cells.")

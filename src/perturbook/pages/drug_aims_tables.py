@@ -5,7 +5,6 @@ from IPython.display import HTML
 
 from perturbook.evaluation import CEILING, METRICS
 from perturbook.evaluation.bundle import MANIFEST, SCORES
-from perturbook.evaluation.comparisons import comparisons
 from perturbook.evaluation.manifest import read_manifest
 from perturbook.pages import frame
 from perturbook.pages.drug_aims import (
@@ -15,14 +14,11 @@ from perturbook.pages.drug_aims import (
     KANG,
     MET,
     MISSED,
-    RMSE,
     SHARED,
     SPLIT,
     UNDEFINED,
     WANTED,
-    ZERO,
     Aim,
-    at_dose,
     stored,
 )
 from perturbook.pages.html_table import Markup, join, link, table
@@ -34,8 +30,6 @@ from perturbook.pages.table import page as page_of
 
 VALUES = (ADAPTER, f"{ADAPTER}_full", "mean_train", CEILING)
 """Predictors whose every value on `KANG` is listed."""
-LIMITS = ("no_change", "mean_per_drug", "context_ridge", ADAPTER, f"{ADAPTER}_full", "oracle")
-"""Predictors of a line never treated that show, side by side, what limits the adapter."""
 REPORTED_IN = (
     "Reported by others, not computed here: R² of mean profiles, clipped at 0, as in biolord's repository for its unseen-drug "
     "split of sci-Plex 3 (nine drugs, all genes, mean of ten seeds)"
@@ -130,28 +124,6 @@ def values_table(bundles: str) -> HTML:
 
 def _shown(row: pd.Series, absent: set[str]) -> dict[str, str]:
     return {name: "not yet shown" if name in absent else number(value) for name, value in row.items()}
-
-
-def limits_table(bundles: str, resamples: int) -> HTML:
-    """Error on a line never treated: floors, the adapter, all of the model fine-tuned, the oracle; paired with the adapter."""
-    scores, _ = read_scores(folder_of(ZERO, bundles, SCORES))
-    rows, dose = at_dose(scores[(scores["metric"] == RMSE) & scores["method"].isin(LIMITS)], 0)
-    rows = rows[rows["mode"].isin(("", "B", "AB"))].assign(mode="")
-    found = {}
-    if stored(rows, ADAPTER):
-        found = comparisons(rows, RMSE, ADAPTER, n=resamples).set_index("method")
-    filled = []
-    for method in LIMITS:
-        mine = rows[rows["method"] == method]
-        apart = "" if method == ADAPTER else "not yet shown"
-        if method in getattr(found, "index", ()) and found.loc[method, "n_defined"]:
-            apart = cell(found.loc[method].rename({"difference": "mean"}), 3)
-        value = number(mine["value"].mean(), 3) if stored(rows, method) else "not yet shown"
-        filled.append({"Predictor": title(method), "RMSE": value, "Minus the adapter": apart})
-    where = f" at {dose:g} µM" if not pd.isna(dose) else ""
-    return HTML(
-        table(filled, f"Simulated cells: error on a line never treated{where}, mode B where modes differ")
-    )
 
 
 def reported_table() -> HTML:
