@@ -17,6 +17,7 @@ from perturbook.pages import ablations, ablations_aims, parameters, train, train
 from perturbook.pages import ablations_reading as reading
 from perturbook.pages import ablations_tables as tables
 from perturbook.pages.charts import ablations as charts
+from perturbook.pages.charts import ablations_gains
 from perturbook.pages.drug_aims import ABSENT, AIMS, MET, MISSED, SHUFFLED
 from perturbook.pages.standings import title
 from perturbook.pages.table import page as page_of
@@ -177,17 +178,33 @@ def test_an_arm_of_fewer_seeds_says_so_in_the_chart():
     assert dict(rows) == {title("scdca"): "", title("scdca_static"): "1 of 2 seeds"}
 
 
-def test_an_arm_that_is_not_stored_has_no_lane_and_the_chart_opens_where_most_arms_are():
+def test_an_arm_that_is_not_stored_is_a_lane_with_words_and_charts_open_where_most_arms_are():
     shown = hand({(seed, "scdca"): BASE for seed in (0, 1)}, stored=("scdca", "scdca_full"))
-    assert list(charts._points(shown, {ERROR: "RMSE"})["arm"]) == [title("scdca")]
+    lanes = charts._points(shown, {ERROR: "RMSE"}).set_index("arm")["why"]
+    assert lanes[title("scdca_full")] == "not stored" and pd.isna(lanes[title("scdca")])
+    assert "not stored" in set(ablations_gains._gains(shown, 200)["why"])
     more = hand({(0, name): BASE for name in ("scdca", "scdca_full")}, stored=("scdca", "scdca_full"))
     both = [
         one.replace({"setting": {"unseen_drug": "few_shot_context"}}) for one in (more.scores, more.absent)
     ]
     wide = replace(more, scores=pd.concat([shown.scores, both[0]]), absent=pd.concat([shown.absent, both[1]]))
     assert [len(wide.stored_in(setting)) for setting in wide.settings] == [1, 2]
-    chart = charts.arms_chart(wide).to_dict()
-    assert next(one for one in chart["params"] if one["name"] == "setting")["value"] == "few-shot context"
+    opened = [charts.arms_chart(wide).to_dict(), ablations_gains.gains_chart(wide, 200).to_dict()]
+    for name, chart in zip(("setting", "gain_setting"), opened, strict=True):
+        assert next(one for one in chart["params"] if one["name"] == name)["value"] == "few-shot context"
+
+
+def test_the_chart_of_gains_has_a_lane_for_each_pair_and_the_numbers_of_the_tables():
+    rows = ablations_gains._gains(against(0.03), 200)
+    error = rows[rows["metric"] == "RMSE of means"].set_index("against")
+    names = ("scdca_static", "no_change", "morgan_ridge", "oracle")
+    assert list(error.index) == [title(name) for name in names]
+    assert list(error["kind"]) == ["arm", "simple predictor", "simple predictor", "oracle"]
+    assert error["why"].to_list()[3] == "undefined" and np.isnan(error["mean"].iloc[3])
+    known = error.iloc[:3]
+    assert known["mean"].to_list() == pytest.approx([0.03, 0.1, 0.02])
+    assert (known["conditions"] == 12).all() and (known["seeds"] == 2).all()
+    assert set(rows["kind"]) <= set(ablations_gains.KINDS)
 
 
 def test_a_comparison_says_in_how_many_settings_it_could_be_made():
@@ -355,7 +372,7 @@ def test_the_page_runs_with_what_is_stored_and_says_what_is_not(project):
     row = result.means.loc[(ERROR, "unseen_drug", "no_change")]
     assert row["seeds"] == 2 and row["se"] > 0
     assert "24" in shown["audit"].data and "perturbook run ablations" in shown["provenance"].data
-    for name in ("arms-chart", "error-chart"):
+    for name in ("arms-chart", "gains-chart", "error-chart"):
         spec = shown[name].to_dict()
         assert spec["width"] == "container" and len(spec["description"]) > 100
 
@@ -392,6 +409,10 @@ def test_the_charts_are_drawn_without_a_warning(project):
     import vl_convert
 
     shown = against(0.03)
-    for make in (charts.arms_chart, charts.error_chart):
+    for make, words in (
+        (charts.arms_chart, "Best simple predictor"),
+        (charts.error_chart, "Best simple predictor"),
+        (ablations_gains.gains_chart, "Gain of the adapter"),
+    ):
         picture = vl_convert.vegalite_to_svg({**make(shown).to_dict(), "width": 500})
-        assert "Best simple predictor" in picture and "NaN" not in picture
+        assert words in picture and "NaN" not in picture

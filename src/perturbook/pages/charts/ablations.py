@@ -32,13 +32,14 @@ AXES = {
 def arms_chart(shown: Ablations) -> alt.LayerChart:
     """Mean score of every arm with its standard error over seeds, beside floors and oracle as lines."""
     titles = {metric: METRICS[metric].title for metric in MEASURES}
+    lanes = [title(arm) for arm in shown.values["stored"]]
     most = max(shown.settings, key=lambda setting: len(shown.stored_in(setting)))
-    pick = _menu("setting", [in_words(setting) for setting in shown.settings], in_words(most), "Setting: ")
-    metric = _menu("metric", list(titles.values()), titles[ERROR], "Metric: ")
+    pick = menu("setting", [in_words(setting) for setting in shown.settings], in_words(most), "Setting: ")
+    metric = menu("metric", list(titles.values()), titles[ERROR], "Metric: ")
     here = "datum.setting == setting && datum.metric == metric"
     points = alt.Chart(_points(shown, titles)).transform_filter(here)
     lines = alt.Chart(_references(shown, titles)).transform_filter(here)
-    y = alt.Y("arm:N", title=None, sort=alt.EncodingSortField("lane", op="min"))
+    y = alt.Y("arm:N", title=None, sort=lanes, scale=alt.Scale(domain=lanes))
     # room at both ends for the words above a point
     x = alt.X("mean:Q", title="Mean score (metric of the menu)", scale=alt.Scale(zero=False, padding=32))
     legend = {"title": "Reference", "legend": alt.Legend(orient="top", columns=2)}
@@ -77,11 +78,11 @@ def arms_chart(shown: Ablations) -> alt.LayerChart:
         .add_params(pick, metric)
         .properties(
             width="container",
-            height=alt.Step(LANE),
+            height=LANE * len(lanes),
             description="Mean score of every arm of the adapter, one lane each, with its standard error over seeds; vertical "
             "lines mark no change, the mean of training, the best simple predictor and the oracle. Menus pick setting and "
             "metric; squares train more than one percent; an arm of fewer seeds than the others says so above its point, and an "
-            "arm whose predictions of a setting are not stored has no lane there.",
+            "arm without predictions is a lane with words.",
         )
     )
 
@@ -89,7 +90,7 @@ def arms_chart(shown: Ablations) -> alt.LayerChart:
 def error_chart(shown: Ablations) -> alt.LayerChart:
     """Error of the adapter and of the best simple predictor per condition, against effect, dose or similarity."""
     rows, options = _errors(shown), _options(shown)
-    pick = _menu("against", list(options), next(iter(options)), "Setting and quantity: ")
+    pick = menu("against", list(options), next(iter(options)), "Setting and quantity: ")
     here = "datum.option == against"
     words = ", ".join(f"'{column}': '{said}'" for said, column in AXES.items())
     base = alt.Chart(rows).transform_fold(list(AXES.values()), as_=["quantity", "x"])
@@ -100,7 +101,7 @@ def error_chart(shown: Ablations) -> alt.LayerChart:
         x=alt.X("x:Q", title="Quantity of the menu", scale=alt.Scale(zero=False)),
         y=alt.Y("error:Q", title="RMSE of means (log1p units)"),
         **look,
-        tooltip=["predictor:N", "condition:N", "seed:Q", *_three("x", "error")],
+        tooltip=["predictor:N", "condition:N", "seed:Q", *three("x", "error")],
     )
     # ends of an unseen line where the diagonal means nothing: a layer without a row has no extent, and Vega warns
     ends = pd.DataFrame(
@@ -130,24 +131,26 @@ def _ends(values: pd.Series) -> tuple[float, float]:
     return values.min(), values.max()
 
 
-def _menu(name: str, options: list[str], value: str, label: str) -> alt.Parameter:
+def menu(name: str, options: list[str], value: str, label: str) -> alt.Parameter:
     """A menu; a fixed value where there is nothing to choose."""
     if len(options) == 1:
         return alt.param(name=name, value=value)
     return alt.param(name=name, value=value, bind=alt.binding_select(options=options, name=label))
 
 
-def _three(*names: str) -> list[alt.Tooltip]:
+def three(*names: str) -> list[alt.Tooltip]:
+    """Tooltips of numbers with three decimals."""
     return [alt.Tooltip(f"{name}:Q", format=".3f") for name in names]
 
 
 def _points(shown: Ablations, titles: dict[str, str]) -> pd.DataFrame:
-    """One row per arm that is stored, setting and metric; without a mean where it is undefined."""
+    """One row per arm, setting and metric; without a mean where nothing is stored or defined."""
     rows = []
     for metric, words in titles.items():
         for setting in shown.settings:
-            for lane, arm in enumerate(shown.stored_in(setting)):
-                row = {"metric": words, "setting": in_words(setting), "arm": title(arm), "lane": lane}
+            there = shown.stored_in(setting)
+            for arm in shown.values["stored"]:
+                row = {"metric": words, "setting": in_words(setting), "arm": title(arm)}
                 if (key := (metric, setting, arm)) in shown.means.index:
                     found, over = shown.means.loc[key], shown.records[arm]["trainable_share"] > LIMIT
                     se = 0.0 if pd.isna(found["se"]) else found["se"]
@@ -156,9 +159,9 @@ def _points(shown: Ablations, titles: dict[str, str]) -> pd.DataFrame:
                     some, asked = found["seeds"], len(shown.values["seeds"])
                     row["fewer"] = f"{some:.0f} of {asked} seeds" if some < asked else ""
                 else:
-                    row["why"] = "undefined"
+                    row["why"] = "undefined" if arm in there else "not stored"
                 rows.append(row)
-    columns = "metric setting arm lane mean se seeds low high budget fewer why".split()
+    columns = "metric setting arm mean se seeds low high budget fewer why".split()
     return pd.DataFrame(rows).reindex(columns=columns).round(6)
 
 
