@@ -13,12 +13,16 @@ from perturbook.data.cache import file_sha256
 from perturbook.data.validate import validate
 from perturbook.errors import ConfigError, DataUnavailable, InputError, LeakError, NotApplicable, ShapeError
 from perturbook.evaluation import METRICS, Bundle, build_truth, read_bundle, score
+from perturbook.evaluation.bundle import MANIFEST, TRUTH, read_truth, write_truth
+from perturbook.evaluation.manifest import digest, read_manifest, write_manifest
 from perturbook.evaluation.measure import measure
 from perturbook.evaluation.score import from_csv, wide
+from perturbook.evaluation.withheld import withhold
 from perturbook.models import MODELS, Prediction
-from perturbook.pages import kept, predict, study
+from perturbook.pages import kept, predict, present, study
 from perturbook.pages.design import Design
 from perturbook.pages.layout import layout_of
+from perturbook.pages.standings import title
 from perturbook.pages.study import audit_page, bundle_folder, run
 from perturbook.pages.table import ROOT
 from perturbook.pages.table import page as page_of
@@ -411,6 +415,33 @@ def test_without_data_the_deposit_is_opened_and_said_to_be_one(simulated, offlin
     pd.testing.assert_frame_equal(found.scores, simulated.scores)
     pd.testing.assert_frame_equal(found.layout, simulated.layout)
     assert found.audits == simulated.audits
+
+
+def test_a_deposit_without_measurements_shows_every_score_as_it_was_stored(simulated, offline, tmp_path):
+    place = offline / "p" / "0"
+    shutil.copytree(simulated.folder, place)
+    write_truth(withhold(read_truth(place)), place / TRUTH)
+    (place / "mean_train.h5ad").unlink()  # only its scores are deposited
+    about = read_manifest(place / MANIFEST)
+    write_manifest({**about, "files": digest(place)}, place / MANIFEST)
+    models = [one.name for one in simulated.bundle.predictions]
+    found = run(Design(**{**DRUG, "models": models}), tmp_path / "out")
+    keys = ["method", "mode", "condition", "metric"]
+    told = [
+        "value",
+        "context",
+        "perturbation",
+        "dose_um",
+        "n_true",
+        "fold",
+        "stratum",
+        "reference",
+        "clipped",
+    ]
+    then, now = (one.scores.set_index(keys)[told] for one in (simulated, found))
+    pd.testing.assert_frame_equal(now.loc[then.index], then, check_dtype=False, check_categorical=False)
+    assert len(now) == len(then) and {one.name for one in found.bundle.predictions} == set(models)
+    assert title("mean_train") in present.score_table(found, 100).data.split("Not applicable")[0]
 
 
 @pytest.mark.parametrize("there", [False, True])

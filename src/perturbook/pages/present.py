@@ -127,14 +127,15 @@ def score_table(study: Study, resamples: int = 10_000) -> HTML:
         tables.append(f"<details><summary>The same over all doses</summary>{every}</details>")
     if len(study.bundle.truth.obs) < FEW:
         tables.append(_every_value(study, scores))
-    absent = [p for p in study.bundle.predictions if p.mean is None]
+    absent = [p for p in study.bundle.predictions if p.name in _absent(study)]
     notes = items(f"{p.title}: {p.reason}." for p in absent)
     return HTML("".join(tables) + (f"<p>Not applicable here:</p>{notes}" if absent else ""))
 
 
 def _scores(study: Study, scores: pd.DataFrame, caption: str, resamples: int) -> str:
-    absent = {p.name for p in study.bundle.predictions if p.mean is None}
-    rows = summarise(scores[scores["metric"].isin(SHOWN) & ~scores["method"].isin(absent)], n=resamples)
+    rows = summarise(
+        scores[scores["metric"].isin(SHOWN) & ~scores["method"].isin(_absent(study))], n=resamples
+    )
     shown: dict[str, dict] = {}
     for _, row in rows.iterrows():
         name = label(study, row["method"], row["mode"])
@@ -142,6 +143,12 @@ def _scores(study: Study, scores: pd.DataFrame, caption: str, resamples: int) ->
     keys = ["Predictor", *(SHORT[key] for key in SHOWN)]
     filled = [{key: row[key] for key in keys} for row in shown.values()]
     return table([_room(scores), *filled], caption)
+
+
+def _absent(study: Study) -> set[str]:
+    """Predictors with neither a prediction nor a score; a deposit may hold a score alone."""
+    scored = set(study.scores.loc[study.scores["value"].notna(), "method"])
+    return {p.name for p in study.bundle.predictions if p.mean is None} - scored
 
 
 def _room(scores: pd.DataFrame) -> dict[str, str]:

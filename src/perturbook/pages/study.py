@@ -4,7 +4,7 @@ import inspect
 import json
 import time
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from perturbook import data, evaluation, splits
 from perturbook.errors import ConfigError, DataUnavailable
 from perturbook.evaluation.bundle import MANIFEST, SCORES, Bundle
 from perturbook.evaluation.manifest import manifest
+from perturbook.evaluation.predicted import Predicted
 from perturbook.evaluation.score import to_csv
 from perturbook.evaluation.truth import Truth
 from perturbook.evaluation.withheld import withheld
@@ -149,18 +150,39 @@ def _open_deposit(design: Design, out: Path, absent: DataUnavailable) -> Study:
     layout = pd.read_csv(out / LAYOUT, keep_default_na=False)
     asked, kept = json.loads(json.dumps(_parameters(design))), bundle.manifest["parameters"]
     differs = tuple(sorted(name for name in asked if asked[name] != kept.get(name)))
-    scores = _stored_scores(out) if withheld(bundle.truth) else evaluation.score(bundle)
+    if withheld(bundle.truth):
+        scores = _stored_scores(bundle.truth, out)
+        bundle = replace(bundle, predictions=[*bundle.predictions, *_scored_alone(design, bundle)])
+    else:
+        scores = evaluation.score(bundle)
     return Study(bundle, scores, out, bundle.manifest["audits"], None, layout, differs)
 
 
-def _stored_scores(out: Path) -> pd.DataFrame:
-    """The scores of a deposit whose measurements are withheld, as they were when it was made."""
+def _stored_scores(truth: Truth, out: Path) -> pd.DataFrame:
+    """The scores of a deposit whose measurements are withheld, as they were when it was made, in the columns of `score`.
+
+    What only the measurements tell is empty: k, n_pred, within_se and de_source.
+    """
     scores, _ = read_scores(out)
-    undefined = scores["value"].isna()
-    status = undefined.map({True: "undefined", False: "ok"})
-    return scores.assign(
-        status=status, reason=undefined.map({True: "as deposited", False: ""}), within_se=np.nan
+    undefined, entries = scores["value"].isna(), scores["metric"].map(evaluation.METRICS)
+    labels = truth.obs.rename(columns={"n_cells": "n_true"}).reindex(columns=["fold", "n_true", "stratum"])
+    return scores.join(labels.fillna({"stratum": ""}), on="condition").assign(
+        status=undefined.map({True: "undefined", False: "ok"}),
+        reason=undefined.map({True: "as deposited", False: ""}),
+        **{name: entries.map(lambda one, name=name: getattr(one, name)) for name in ("reference", "clipped")},
+        **{"k": np.nan, "n_pred": np.nan, "within_se": np.nan, "de_source": ""},
     )
+
+
+def _scored_alone(design: Design, bundle: Bundle) -> list[Predicted]:
+    """Predictors of which a deposit holds the scores and not the predictions."""
+    there = {one.name for one in bundle.predictions}
+    why = "its scores are deposited, and its predictions are not"
+    return [
+        Predicted(name, MODELS[name].title, MODELS[name].role, reason=why)
+        for name in design.models
+        if name not in there
+    ]
 
 
 def truth_of(design: Design) -> Truth:
