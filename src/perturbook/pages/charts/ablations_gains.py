@@ -37,7 +37,7 @@ def gains_chart(shown: Ablations, resamples: int = 10_000) -> alt.LayerChart:
     )
     words = base.transform_filter("!isValid(datum.mean)").mark_text(align="left", dx=4)
     words = words.encode(y=y, x=alt.value(0), text="why:N")
-    zero = base.mark_rule(color=ROLE["floor"], strokeDash=[2, 3]).encode(x=alt.datum(0))
+    zero = base.mark_rule(color=ROLE["floor"], strokeDash=[2, 3], aria=False).encode(x=alt.datum(0))
     return (
         alt.layer(zero, bars, dots, words)
         .add_params(pick, metric)
