@@ -127,7 +127,8 @@ def score_table(study: Study, resamples: int = 10_000) -> HTML:
         tables.append(f"<details><summary>The same over all doses</summary>{every}</details>")
     if len(study.bundle.truth.obs) < FEW:
         tables.append(_every_value(study, scores))
-    absent = [p for p in study.bundle.predictions if p.name in _absent(study)]
+    gone = _absent(study)
+    absent = [p for p in study.bundle.predictions if p.mean is None and p.name in gone]
     notes = items(f"{p.title}: {p.reason}." for p in absent)
     return HTML("".join(tables) + (f"<p>Not applicable here:</p>{notes}" if absent else ""))
 
